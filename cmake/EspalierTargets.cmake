@@ -1,0 +1,48 @@
+# Targets are rooms: espalier_room(ir SOURCES … LINK …) makes the static library `espalier_ir`.
+# Plugins are one shared library each: espalier_add_plugin(name SOURCES … [LINK …]).
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(ESPALIER_PLUGIN_DIR ${CMAKE_BINARY_DIR}/plugins)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+# PIE, RELRO, stack protection and FORTIFY are on in every build that a user gets (notes: reliability G15).
+add_library(espalier_flags INTERFACE)
+target_compile_options(espalier_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers -fstack-protector-strong)
+target_link_options(espalier_flags INTERFACE -Wl,-z,relro,-z,now)
+if(ESPALIER_SANITIZE)
+  target_compile_options(espalier_flags INTERFACE -fsanitize=${ESPALIER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(espalier_flags INTERFACE -fsanitize=${ESPALIER_SANITIZE})
+endif()
+
+function(espalier_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
+  add_library(espalier_${name} STATIC ${ROOM_SOURCES})
+  target_include_directories(espalier_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(espalier_${name} PUBLIC ${ROOM_LINK} PRIVATE espalier_flags ${ROOM_PRIVATE})
+endfunction()
+
+# One exported symbol (version script), no undefined symbols, every symbol bound at load, the suffix .esp.so.
+function(espalier_add_plugin name)
+  cmake_parse_arguments(PLUGIN "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} MODULE ${PLUGIN_SOURCES})
+  target_link_libraries(${name} PRIVATE espalier_sdk espalier_flags ${PLUGIN_LINK})
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
+  target_link_options(${name} PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/plugin.map)
+  if(NOT ESPALIER_SANITIZE)
+    target_link_options(${name} PRIVATE -Wl,-z,defs)
+  endif()
+  set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".esp.so" LIBRARY_OUTPUT_DIRECTORY ${ESPALIER_PLUGIN_DIR}
+    LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/plugin.map)
+endfunction()

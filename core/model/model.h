@@ -1,0 +1,50 @@
+#pragma once
+// A MODEL argument of the command line: a diffusers folder (UNet or pipeline), a single-file checkpoint with the original
+// names, or a lone config.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/io/tensor_source.h"
+#include "core/model/block_tree.h"
+
+namespace espalier::model {
+
+enum class ModelLayout { kUNetFolder, kPipelineFolder, kSingleFile, kConfigOnly };
+
+struct Model {
+  std::filesystem::path path;        // as given
+  ModelLayout layout = ModelLayout::kConfigOnly;
+  UNetConfig config;
+  BlockTree tree;
+  io::TensorSourcePtr weights;       // diffusers names whatever the file has; null on a lone config without a seed
+  std::vector<std::string> notes;    // what a user should know: "read config from tensors", "metadata ignored", …
+  bool has_weights() const { return weights != nullptr; }
+};
+
+struct LoadOptions {
+  std::optional<uint64_t> random_weights;  // seed: a lone config gets deterministic random weights (f16-exact, made on first use)
+  bool structure_only = false;             // do not check tensors against the config beyond names and shapes of the header
+  bool large_headers = false;              // safetensors headers over 16 MB
+};
+
+/// Opens a model; maps weights, reads none. Every tensor is checked against the tree: missing, extra and mis-shaped
+/// ones are all reported by name in one UserError.
+Model load_model(const std::filesystem::path& path, const LoadOptions& options = {});
+
+/// What other programs would do with a model of this structure.
+struct LoaderVerdict {
+  std::string loader;      // "diffusers", "comfyui", "stable-diffusion.cpp"
+  bool opens = false;
+  std::string as;          // what it is recognised as: "SDXL", "SSD-1B", …
+  std::string reason;      // when it does not open: why, and the nearest structure that would (see --pad)
+};
+std::vector<LoaderVerdict> loader_verdicts(const BlockTree& tree);
+
+/// The nearest structure that `loader` accepts and that contains `tree`, with the added blocks marked padded.
+/// Errors: UserError when there is none, with the reason.
+BlockTree pad_for(const BlockTree& student, const BlockTree& teacher, const std::string& loader);
+
+}  // namespace espalier::model

@@ -1,0 +1,45 @@
+#pragma once
+// A removal plan is a patch on a teacher's structure: text, bound to the teacher's structure hash; it can be applied,
+// inverted, composed and checked.
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/model/block_tree.h"
+
+namespace espalier::prune {
+
+struct Removal {
+  std::string path;    // block path in the teacher
+  int64_t stage = 0;   // of a staged schedule; 0 when removed at once
+  std::string reason;
+  int line = 0;        // in the file it was read from; 0 otherwise
+};
+
+struct RemovalPlan {
+  std::string teacher;            // structure hash
+  std::vector<Removal> removals;  // in teacher execution order within a stage
+  std::vector<std::string> notes; // comments at the head of the file: "origin of the kept blocks is inferred …"
+};
+
+/// Reads plan.toml. Errors: one UserError with every fault at file:line:column.
+RemovalPlan parse_plan(std::string_view toml, std::string_view file);
+std::string write_plan(const RemovalPlan& plan);
+
+/// Applies `plan` to `teacher`. Rows may name a transformer block, an attention module, a resnet, a mid block or its
+/// parts, a stage; a pair is its resnet and attention rows.
+/// Guarantees: origins of all surviving blocks are teacher paths; config_of(result) exists.
+/// Errors: one UserError with every fault: another teacher (both hashes, first differing field), unknown path (nearest),
+/// duplicate row, a row inside a removed block, a resnet that changes width, rows that only together give a structure
+/// that a config can express (with the rows that complete them).
+model::BlockTree apply_plan(const model::BlockTree& teacher, const RemovalPlan& plan, std::string_view file = "plan");
+
+/// The plan that leads from `first`'s student further by `second` (whose paths are that student's), as one plan on the teacher.
+RemovalPlan compose(const model::BlockTree& teacher, const RemovalPlan& first, const RemovalPlan& second);
+/// Gives back the teacher's tree from a student's: the rows of `plan` are re-inserted.
+model::BlockTree invert_plan(const model::BlockTree& student, const model::BlockTree& teacher, const RemovalPlan& plan);
+
+}  // namespace espalier::prune

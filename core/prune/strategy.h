@@ -1,0 +1,64 @@
+#pragma once
+// What pruning asks of a strategy. Owned by the room that calls it; `plugins/` implements it over the C ABI.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/io/tensor_source.h"
+#include "core/model/block_tree.h"
+
+namespace espalier::prune {
+
+enum class UnitKind : int32_t { kTransformerBlock = 1, kAttention, kResnet, kPair, kMidBlock, kMidTail, kStage, kModule };
+
+/// A removable region (or a block that is only listed), priced at batch 1, sample_size², 77 tokens.
+struct Unit {
+  UnitKind kind = UnitKind::kModule;
+  std::string path;                  // in the current student
+  std::string module;                // what holds it
+  int64_t index = 0, siblings = 0;
+  int64_t parameters = 0;
+  double flops = 0, bytes = 0;
+  bool removable = false;
+  std::string why_not;
+  std::vector<int64_t> in_shape, out_shape;  // N,H,W,C
+  std::vector<std::string> skip_partners;
+  std::vector<std::string> rows;     // block paths that its removal means, in the plan
+};
+
+/// Every unit of a tree in execution order. Cost: builds the graph once for FLOPs.
+std::vector<Unit> list_units(const model::BlockTree& tree);
+
+struct StrategyInput {
+  const std::vector<Unit>& units;
+  std::string config_json;
+  io::TensorSourcePtr weights;       // null on a lone config
+  int32_t stage = 0;
+  uint64_t seed = 0;
+  std::map<std::string, double> metrics;
+};
+
+struct StrategyRows {
+  struct Row {
+    std::string path;
+    UnitKind kind;
+    std::string reason;
+  };
+  std::vector<Row> rows;
+  std::vector<std::string> notes;
+  bool done = true;
+};
+
+class PruneStrategy {
+ public:
+  virtual ~PruneStrategy() = default;
+  virtual std::string id() const = 0;
+  /// Errors: UserError with the plugin's text when it refuses the model.
+  virtual StrategyRows next(const StrategyInput& input) = 0;
+};
+
+}  // namespace espalier::prune
