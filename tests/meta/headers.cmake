@@ -1,0 +1,23 @@
+# Every header of core, plugins and the SDK compiles alone; SDK headers as C11 and as C++20.
+file(GLOB_RECURSE room_headers RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/core/*.h ${PROJECT_SOURCE_DIR}/plugins/*.h
+  ${PROJECT_SOURCE_DIR}/sdk/include/espalier/*.hpp)
+file(GLOB c_headers RELATIVE ${PROJECT_SOURCE_DIR}/sdk/include ${PROJECT_SOURCE_DIR}/sdk/include/espalier/*.h)
+set(alone ${CMAKE_CURRENT_BINARY_DIR}/headers_alone)
+set(units)
+foreach(header ${room_headers})
+  string(MAKE_C_IDENTIFIER ${header} stem)
+  file(CONFIGURE OUTPUT ${alone}/${stem}.cpp CONTENT "#include \"${header}\"\n#include \"${header}\"\n")
+  list(APPEND units ${alone}/${stem}.cpp)
+endforeach()
+foreach(header ${c_headers})
+  string(MAKE_C_IDENTIFIER ${header} stem)
+  file(CONFIGURE OUTPUT ${alone}/${stem}.c CONTENT "#include <${header}>\n#include <${header}>\n")
+  file(CONFIGURE OUTPUT ${alone}/${stem}_as_cpp.cpp CONTENT "#include <${header}>\n")
+  list(APPEND units ${alone}/${stem}.c ${alone}/${stem}_as_cpp.cpp)
+endforeach()
+add_library(headers_alone OBJECT EXCLUDE_FROM_ALL ${units})
+target_include_directories(headers_alone PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/sdk/include)
+target_compile_options(headers_alone PRIVATE -fsyntax-only -Wall -Wextra -Werror)
+add_test(NAME Headers.every_header_compiles_alone
+  COMMAND ${CMAKE_COMMAND} --build ${CMAKE_BINARY_DIR} --target headers_alone)
+set_tests_properties(Headers.every_header_compiles_alone PROPERTIES LABELS meta RUN_SERIAL ON)
