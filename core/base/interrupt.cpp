@@ -1,0 +1,43 @@
+// The handler does nothing but async-signal-safe work: atomics, write, _exit.
+
+#include "core/base/interrupt.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+
+namespace espalier {
+namespace {
+
+std::atomic<bool> g_requested{false};
+std::atomic<int> g_guards{0};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
+
+void handle(int) {
+  const bool again = g_requested.exchange(true);
+  if (g_guards.load() > 0 && !again) return;
+  constexpr char kText[] = "\nespalier: interrupted\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kText, sizeof kText - 1);
+  _exit(3);
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = handle;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupt_requested() { return g_requested.load(); }
+
+void check_interrupt() {
+  if (g_requested.load()) throw Interrupted("interrupted");
+}
+
+InterruptGuard::InterruptGuard() { ++g_guards; }
+InterruptGuard::~InterruptGuard() { --g_guards; }
+
+}  // namespace espalier
