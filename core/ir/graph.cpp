@@ -7,12 +7,31 @@ size_t Graph::append(Node node, std::vector<TensorType> types, std::vector<std::
   node.results.clear();
   for (size_t i = 0; i < types.size(); ++i) {
     const Value value{static_cast<uint32_t>(values_.size())};
-    std::string name = i < names.size() && !names[i].empty() ? std::move(names[i]) : "v" + std::to_string(value.id);
+    std::string name = claim_name(i < names.size() && !names[i].empty() ? names[i] : "v" + std::to_string(value.id));
     values_.push_back({std::move(types[i]), std::move(name), index, static_cast<uint32_t>(i)});
     node.results.push_back(value);
   }
   nodes_.push_back(std::move(node));
   return index;
+}
+
+std::string Graph::claim_name(std::string_view wanted) {
+  std::string stem(wanted);
+  for (char& c : stem) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+    if (!plain) c = '_';
+  }
+  if (stem.empty()) stem = "v";
+  std::string name = stem;
+  for (int suffix = 1; !names_.insert(name).second; ++suffix) name = stem + "_" + std::to_string(suffix);
+  return name;
+}
+
+void Graph::set_value_name(Value v, std::string_view name) {
+  std::string& current = values_[v.id].name;
+  if (current == name) return;
+  names_.erase(current);
+  current = claim_name(name);
 }
 
 OpCall Graph::call(const Node& node) const {

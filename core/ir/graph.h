@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "core/ir/attr.h"
@@ -43,7 +44,7 @@ struct Node {
 
 struct ValueInfo {
   TensorType type;
-  std::string name;      // without '%'; unique in its graph
+  std::string name;      // without '%'; letters, digits, '_', '.', '-'; unique in its graph
   uint32_t node = 0;     // index of the defining node
   uint32_t result = 0;   // which of its results
 };
@@ -74,12 +75,14 @@ class Graph {
   Value find_input(std::string_view name) const { return find(NodeKind::kInput, name); }
   Value find_param(std::string_view name) const { return find(NodeKind::kParam, name); }
 
-  /// Appends a node and makes its result values; `names` may be shorter (values are then named v<id>).
+  /// Appends a node and makes its result values; `names` may be shorter (values are then named v<id>). A name that is
+  /// taken gets a suffix `_1`, `_2`, …, and a character that text cannot hold becomes `_`.
   /// The node's operands must exist. Types are taken as given: `Builder` infers them.
   size_t append(Node node, std::vector<TensorType> types, std::vector<std::string> names = {});
   void add_output(std::string name, Value value) { outputs_.push_back({std::move(name), value}); }
   void set_outputs(std::vector<Output> outputs) { outputs_ = std::move(outputs); }
-  void set_value_name(Value v, std::string name) { values_[v.id].name = std::move(name); }
+  /// Gives `v` another name, made unique and printable as in `append`.
+  void set_value_name(Value v, std::string_view name);
 
   /// Types and attributes of a kOp node, as op functions want them.
   OpCall call(const Node& node) const;
@@ -89,9 +92,11 @@ class Graph {
  private:
   std::vector<Value> of_kind(NodeKind kind) const;
   Value find(NodeKind kind, std::string_view name) const;
+  std::string claim_name(std::string_view wanted);
   std::vector<Node> nodes_;
   std::vector<ValueInfo> values_;
   std::vector<Output> outputs_;
+  std::unordered_set<std::string> names_;  // of all values
 };
 
 }  // namespace espalier

@@ -124,7 +124,21 @@ struct OpDef {
   Required<SamplesFn> samples;
 };
 
-/// Finds an op by name; implemented by core/ops (`ops::registry()`), handed to the parser.
-using OpLookup = std::function<const OpDef*(std::string_view)>;
+/// The ops that text may name, for the parser: `OpLookup(ops::all())`, or `ops::registry()`. Views storage that lives
+/// as long as the program.
+class OpLookup {
+ public:
+  explicit OpLookup(std::span<const OpDef* const> all) : all_(all) {}
+  /// The op called `name`, or nullptr.
+  const OpDef* operator()(std::string_view name) const {
+    for (const OpDef* def : all_)
+      if (*def->name == name) return def;
+    return nullptr;
+  }
+  std::span<const OpDef* const> all() const { return all_; }
+
+ private:
+  std::span<const OpDef* const> all_;
+};
 
 }  // namespace espalier

@@ -24,6 +24,6 @@ const OpDef* find(std::string_view name) {
   return at == kByName.end() ? nullptr : at->second;
 }
 
-OpLookup registry() { return &find; }
+OpLookup registry() { return OpLookup(all()); }
 
 }  // namespace espalier::ops
