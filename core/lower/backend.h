@@ -13,18 +13,12 @@
 
 namespace espalier::lower {
 
-/// Why one kernel of a ranked list did not take a call.
-struct Refusal {
-  std::string kernel;
-  std::string reason;
-};
-
 /// A backend's answer for one call.
 struct KernelChoice {
   bool accepted = false;
-  std::string kernel;              // the first of the ranked list that accepts
-  uint64_t workspace_bytes = 0;    // scratch of one run, planned into the arena
-  std::vector<Refusal> refusals;   // of the kernels ranked before it (of all, when none accepts)
+  std::string kernel;             // the first of the ranked list that accepts
+  uint64_t workspace_bytes = 0;   // scratch of one run, planned into the arena
+  std::vector<Refusal> refusals;  // of the kernels ranked before it (of all, when none accepts)
 };
 
 /// One parameter as a backend keeps it. Shared by every executable that reads it; packed once per kernel layout.
@@ -36,9 +30,9 @@ class DeviceParam {
 /// Bytes of one parameter as the file has them.
 struct HostParam {
   std::string name;
-  TensorType type;           // dtype of the file: f16, bf16 or f32
+  TensorType type;  // dtype of the file: f16, bf16 or f32
   const void* data = nullptr;
-  bool mapped = false;       // keep no packed copy: widen while packing at each run, then call `drop`
+  bool mapped = false;         // keep no packed copy: widen while packing at each run, then call `drop`
   std::function<void()> drop;  // tells the file that its pages are not needed soon
 };
 
@@ -64,9 +58,9 @@ class DeviceMemory {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::string name() const = 0;          // "cpu"
-  virtual std::string describe() const = 0;      // device, instruction set, libraries
-  virtual bool host_accessible() const = 0;      // buffers are ordinary memory
+  virtual std::string name() const = 0;      // "cpu"
+  virtual std::string describe() const = 0;  // device, instruction set, libraries
+  virtual bool host_accessible() const = 0;  // buffers are ordinary memory
   virtual KernelChoice support(const OpCall& call, const std::string& path, const std::vector<bool>& is_param) = 0;
   virtual std::unique_ptr<DeviceMemory> allocate(uint64_t bytes) = 0;
   virtual std::shared_ptr<DeviceParam> make_param(const HostParam& param) = 0;

@@ -1,0 +1,76 @@
+#pragma once
+// Runs a call list: partitions of backend calls as executables, the calls between them on the reference.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/exec/tensor.h"
+#include "core/io/tensor_source.h"
+#include "core/lower/backend.h"
+#include "core/lower/call_list.h"
+
+namespace espalier::exec {
+
+struct ExecOptions {
+  bool mapped = false;  // --weights mapped: no packed copies; pages of the file are dropped behind each use
+  bool timed = false;   // record the milliseconds of each call
+};
+
+/// Owns the arena, the executables and the parameters of one call list. One run at a time.
+class Executor {
+ public:
+  /// `backend` may be null when no call is on a backend. `weights` is kept: parameters point into it.
+  /// Errors: UserError when a parameter is not in `weights` or has another shape (all of them), or `weights` is null but
+  /// the list has parameters; UnsupportedError when calls are left to the reference and the backend's memory is not the host's.
+  Executor(lower::CallList list, std::shared_ptr<lower::Backend> backend, io::TensorSourcePtr weights,
+           const ExecOptions& options = {});
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  /// `inputs` and `outputs` in the call list's order, row-major, of the graph's types. Outputs may not overlap anything.
+  /// Errors: Interrupted between calls when the user asked to stop.
+  void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
+
+  const lower::CallList& list() const { return list_; }
+  /// Of the last run, one per call; empty unless timed.
+  const std::vector<double>& call_ms() const { return call_ms_; }
+  /// Runs of consecutive calls on the backend.
+  size_t partitions() const;
+
+ private:
+  struct Segment;
+  struct HostBuffer;
+  void bind_params(const io::TensorSourcePtr& weights);
+  void make_constants();
+  void allocate_arena();
+  void make_segments();
+  void run_reference(const lower::Call& call, const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
+  const void* address(const lower::Place& place, const std::vector<const void*>& inputs, const std::vector<void*>& outputs) const;
+
+  lower::CallList list_;
+  std::shared_ptr<lower::Backend> backend_;  // before everything that it made
+  io::TensorSourcePtr weights_;              // shared: parameters point into the mapped files
+  ExecOptions options_;
+  std::vector<lower::HostParam> host_params_;
+  std::vector<std::shared_ptr<lower::DeviceParam>> params_;  // null where only the reference reads them
+  std::vector<std::vector<std::byte>> constants_;
+  std::vector<const void*> constant_data_;
+  std::unique_ptr<lower::DeviceMemory> device_arena_;
+  std::unique_ptr<HostBuffer> host_arena_;
+  void* arena_ = nullptr;
+  std::vector<Segment> segments_;
+  std::vector<double> call_ms_;
+};
+
+/// Runs with tensors by name, in the graph's own layouts. Inputs that the graph does not have are ignored.
+/// Errors: UserError that lists every input that is missing or has another shape, in the graph's layouts.
+FloatTensors run_named(Executor& executor, const FloatTensors& inputs);
+
+/// The graph in double precision by core/ops alone, with no lowering in between: what every executor is compared with.
+FloatTensors run_reference(const Graph& graph, const FloatTensors& inputs, const io::TensorSourcePtr& weights);
+
+}  // namespace espalier::exec
