@@ -41,22 +41,23 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
 }
 
 std::vector<Sample> samples() {
-  return {{.inputs = {f32({2, 3, 7})}, .attrs = {}}, {.inputs = {f32({5, 1})}, .attrs = {}}, {.inputs = {f32({3, 333})}, .attrs = {}}};
+  return {{.inputs = {f32({2, 3, 7})}, .attrs = {}},
+          {.inputs = {f32({5, 1})}, .attrs = {}},
+          {.inputs = {f32({3, 333})}, .attrs = {}}};
 }
 
 }  // namespace
 
-const OpDef softmax_def{
-    .name = "softmax",
-    .summary = "Normalised exponentials over the last dimension.",
-    .formula = "y = exp(x - max x) / sum exp(x - max x); matches torch.nn.functional.softmax(x, -1)",
-    .inputs = std::vector<OperandSpec>{{"x", "…,C"}},
-    .attrs = std::vector<AttrSpec>{},
-    .infer = infer,
-    .decompose = Primitive{},
-    .cost = cost,
-    .reference = reference,
-    .samples = samples};
+const OpDef softmax_def{.name = "softmax",
+                        .summary = "Normalised exponentials over the last dimension.",
+                        .formula = "y = exp(x - max x) / sum exp(x - max x); matches torch.nn.functional.softmax(x, -1)",
+                        .inputs = std::vector<OperandSpec>{{"x", "…,C"}},
+                        .attrs = std::vector<AttrSpec>{},
+                        .infer = infer,
+                        .decompose = Primitive{},
+                        .cost = cost,
+                        .reference = reference,
+                        .samples = samples};
 
 Value softmax(Builder& b, Value x) { return b.op(softmax_def, {x}); }
 

@@ -1,0 +1,89 @@
+// gelu, sigmoid, silu, tanh. Exact forms: no tanh approximation of gelu, no clamping.
+
+#include "core/ops/activation.h"
+
+#include <cmath>
+
+#include "core/ops/gelu_exact.h"
+#include "core/ops/op_common.h"
+#include "core/ops/registry.h"
+
+namespace espalier::ops {
+namespace {
+
+std::vector<TensorType> infer(const OpCall& call) {
+  need_one_floating_dtype(call);
+  return {call.inputs[0]};
+}
+
+template <int kFlops>
+Cost cost(const OpCall& call) {
+  return streaming_cost(call, kFlops);
+}
+
+double sigmoid_of(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+double silu_of(double x) { return x / (1.0 + std::exp(-x)); }
+double tanh_of(double x) { return std::tanh(x); }
+
+template <double (*F)(double)>
+void reference(const OpCall&, std::span<const RefTensor> in, std::span<RefResult> out) {
+  const std::span<const double> x = in[0].data;
+  out[0].fill([&](int64_t i) { return F(x[static_cast<size_t>(i)]); });
+}
+
+std::vector<Sample> samples() {
+  return {{.inputs = {f32({2, 3, 5, 7})}}, {.inputs = {f32({1})}}, {.inputs = {f32({})}}, {.inputs = {f32({2, 16, 16, 64})}}};
+}
+
+}  // namespace
+
+const OpDef gelu_def{.name = "gelu",
+                     .summary = "Gaussian error linear unit, exact.",
+                     .formula = "y = x Φ(x) = x/2 (1 + erf(x/√2)); matches torch.nn.functional.gelu(approximate=\"none\")",
+                     .inputs = std::vector<OperandSpec>{{"x", "…"}},
+                     .attrs = std::vector<AttrSpec>{},
+                     .infer = infer,
+                     .decompose = Primitive{},
+                     .cost = cost<10>,
+                     .reference = reference<gelu_exact>,
+                     .samples = samples};
+
+const OpDef sigmoid_def{.name = "sigmoid",
+                        .summary = "Logistic function.",
+                        .formula = "y = 1 / (1 + exp(-x)); matches torch.sigmoid",
+                        .inputs = std::vector<OperandSpec>{{"x", "…"}},
+                        .attrs = std::vector<AttrSpec>{},
+                        .infer = infer,
+                        .decompose = Primitive{},
+                        .cost = cost<4>,
+                        .reference = reference<sigmoid_of>,
+                        .samples = samples};
+
+const OpDef silu_def{.name = "silu",
+                     .summary = "Sigmoid linear unit (swish).",
+                     .formula = "y = x / (1 + exp(-x)); matches torch.nn.functional.silu",
+                     .inputs = std::vector<OperandSpec>{{"x", "…"}},
+                     .attrs = std::vector<AttrSpec>{},
+                     .infer = infer,
+                     .decompose = Primitive{},
+                     .cost = cost<5>,
+                     .reference = reference<silu_of>,
+                     .samples = samples};
+
+const OpDef tanh_def{.name = "tanh",
+                     .summary = "Hyperbolic tangent.",
+                     .formula = "y = tanh(x); matches torch.tanh",
+                     .inputs = std::vector<OperandSpec>{{"x", "…"}},
+                     .attrs = std::vector<AttrSpec>{},
+                     .infer = infer,
+                     .decompose = Primitive{},
+                     .cost = cost<6>,
+                     .reference = reference<tanh_of>,
+                     .samples = samples};
+
+Value gelu(Builder& b, Value x) { return b.op(gelu_def, {x}); }
+Value sigmoid(Builder& b, Value x) { return b.op(sigmoid_def, {x}); }
+Value silu(Builder& b, Value x) { return b.op(silu_def, {x}); }
+Value tanh(Builder& b, Value x) { return b.op(tanh_def, {x}); }
+
+}  // namespace espalier::ops

@@ -1,0 +1,59 @@
+// geglu: gated gelu over the two halves of the last dimension.
+
+#include "core/ops/geglu.h"
+
+#include "core/ops/activation.h"
+#include "core/ops/elementwise_binary.h"
+#include "core/ops/gelu_exact.h"
+#include "core/ops/movement.h"
+#include "core/ops/op_common.h"
+#include "core/ops/registry.h"
+
+namespace espalier::ops {
+namespace {
+
+std::vector<TensorType> infer(const OpCall& call) {
+  need_one_floating_dtype(call);
+  need_rank_at_least(call, 0, 1);
+  std::vector<int64_t> dims = call.inputs[0].shape.dims();
+  if (dims.back() % 2 != 0) refuse(call, "x has " + std::to_string(dims.back()) + " channels, needs an even number");
+  dims.back() /= 2;
+  return {{call.inputs[0].dtype, Shape(std::move(dims))}};
+}
+
+Cost cost(const OpCall& call) { return streaming_cost(call, 11); }
+
+void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefResult> out) {
+  const int64_t half = call.inputs[0].shape.back() / 2;
+  const double* x = in[0].data.data();
+  out[0].fill([&](int64_t i) {
+    const double* row = x + i / half * 2 * half;
+    return row[i % half] * gelu_exact(row[i % half + half]);
+  });
+}
+
+Value decompose(Builder& b, const OpCall& call, std::span<const Value> in) {
+  const int64_t half = call.inputs[0].shape.back() / 2;
+  return mul(b, slice(b, in[0], -1, 0, half), gelu(b, slice(b, in[0], -1, half, 2 * half)));
+}
+
+std::vector<Sample> samples() {
+  return {{.inputs = {f32({2, 3, 10})}}, {.inputs = {f32({1, 2})}}, {.inputs = {f32({6})}}, {.inputs = {f32({2, 77, 256})}}};
+}
+
+}  // namespace
+
+const OpDef geglu_def{.name = "geglu",
+                      .summary = "First half of the channels times the gelu of the second half.",
+                      .formula = "y = x[…,:K] · gelu(x[…,K:]); matches diffusers.models.activations.GEGLU after its projection",
+                      .inputs = std::vector<OperandSpec>{{"x", "…,2K"}},
+                      .attrs = std::vector<AttrSpec>{},
+                      .infer = infer,
+                      .decompose = DecomposeFn(decompose),
+                      .cost = cost,
+                      .reference = reference,
+                      .samples = samples};
+
+Value geglu(Builder& b, Value x) { return b.op(geglu_def, {x}); }
+
+}  // namespace espalier::ops
