@@ -41,9 +41,9 @@ struct Layer {
 struct Stage {
   std::string origin;
   int64_t channels = 0;
-  bool cross_attention = false;     // CrossAttnDownBlock2D / CrossAttnUpBlock2D
+  bool cross_attention = false;  // CrossAttnDownBlock2D / CrossAttnUpBlock2D
   std::vector<Layer> layers;
-  bool sampler = false;             // downsamplers.0 / upsamplers.0
+  bool sampler = false;  // downsamplers.0 / upsamplers.0
   std::string sampler_origin;
 };
 
@@ -55,7 +55,7 @@ struct MidBlock {
 };
 
 struct BlockTree {
-  UNetConfig config;                // of the model that the tree was made from; widths outside the stages come from it
+  UNetConfig config;  // of the model that the tree was made from; widths outside the stages come from it
   std::vector<Stage> down;
   std::optional<MidBlock> mid;
   std::vector<Stage> up;
@@ -72,9 +72,9 @@ UNetConfig config_of(const BlockTree& tree);
 /// One tensor of a model in diffusers' names, and the block path that owns it.
 struct TensorSpec {
   std::string name;
-  Shape shape;          // as in the file: OIHW, [out, in]
-  std::string path;     // "down_blocks.0.resnets.1"; "" outside the stages
-  std::string origin;   // the teacher's name of this tensor, by the tree's origins
+  Shape shape;         // as in the file: OIHW, [out, in]
+  std::string path;    // "down_blocks.0.resnets.1"; "" outside the stages
+  std::string origin;  // the teacher's name of this tensor, by the tree's origins
 };
 /// Every tensor that a model with this tree has, in diffusers' module order. Cost: linear.
 std::vector<TensorSpec> tensor_specs(const BlockTree& tree);

@@ -15,12 +15,12 @@ namespace espalier::model {
 enum class ModelLayout { kUNetFolder, kPipelineFolder, kSingleFile, kConfigOnly };
 
 struct Model {
-  std::filesystem::path path;        // as given
+  std::filesystem::path path;  // as given
   ModelLayout layout = ModelLayout::kConfigOnly;
   UNetConfig config;
   BlockTree tree;
-  io::TensorSourcePtr weights;       // diffusers names whatever the file has; null on a lone config without a seed
-  std::vector<std::string> notes;    // what a user should know: "read config from tensors", "metadata ignored", …
+  io::TensorSourcePtr weights;     // diffusers names whatever the file has; null on a lone config without a seed
+  std::vector<std::string> notes;  // what a user should know: "read config from tensors", "metadata ignored", …
   bool has_weights() const { return weights != nullptr; }
 };
 
@@ -36,10 +36,10 @@ Model load_model(const std::filesystem::path& path, const LoadOptions& options =
 
 /// What other programs would do with a model of this structure.
 struct LoaderVerdict {
-  std::string loader;      // "diffusers", "comfyui", "stable-diffusion.cpp"
+  std::string loader;  // "diffusers", "comfyui", "stable-diffusion.cpp"
   bool opens = false;
-  std::string as;          // what it is recognised as: "SDXL", "SSD-1B", …
-  std::string reason;      // when it does not open: why, and the nearest structure that would (see --pad)
+  std::string as;      // what it is recognised as: "SDXL", "SSD-1B", …
+  std::string reason;  // when it does not open: why, and the nearest structure that would (see --pad)
 };
 std::vector<LoaderVerdict> loader_verdicts(const BlockTree& tree);
 

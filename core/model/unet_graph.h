@@ -11,10 +11,10 @@ namespace espalier::model {
 
 struct GraphOptions {
   int64_t batch = 1;
-  int64_t height = 0, width = 0;   // of the latent; 0: the config's sample_size
+  int64_t height = 0, width = 0;  // of the latent; 0: the config's sample_size
   int64_t tokens = 77;
-  std::vector<std::string> taps;   // globs over block paths; each match becomes an output of that name
-  bool gates = false;              // adds input `gates` f32[U] and one gate op per unit (units in gate_units order)
+  std::vector<std::string> taps;  // globs over block paths; each match becomes an output of that name
+  bool gates = false;             // adds input `gates` f32[U] and one gate op per unit (units in gate_units order)
 };
 
 /// Inputs: sample f32[N,H,W,C], timestep f32[N], encoder_hidden_states f32[N,L,E], and text_embeds f32[N,P],
