@@ -8,7 +8,27 @@ namespace {
 
 std::string place(const OpDef& def) { return "[" + std::string(*def.name) + "] "; }
 
-AttrValue coerced(const OpDef& def, const AttrSpec& spec, const AttrValue& given) {
+std::string_view name_of(AttrKind kind) {
+  switch (kind) {
+    case AttrKind::kInt:
+      return "a whole number";
+    case AttrKind::kFloat:
+      return "a number";
+    case AttrKind::kBool:
+      return "true or false";
+    case AttrKind::kString:
+      return "a string";
+    case AttrKind::kInts:
+      return "a list of whole numbers";
+    case AttrKind::kFloats:
+      return "a list of numbers";
+  }
+  return "?";
+}
+
+}  // namespace
+
+AttrValue attr_of_kind(const OpDef& def, const AttrSpec& spec, const AttrValue& given) {
   const AttrKind want = kind_of(spec.fallback);
   if (kind_of(given) == want) return given;
   if (want == AttrKind::kFloat && kind_of(given) == AttrKind::kInt) return static_cast<double>(std::get<int64_t>(given));
@@ -16,10 +36,9 @@ AttrValue coerced(const OpDef& def, const AttrSpec& spec, const AttrValue& given
     const auto& whole = std::get<std::vector<int64_t>>(given);
     return std::vector<double>(whole.begin(), whole.end());
   }
-  throw VerifyError(place(def) + "attribute '" + spec.name + "' has the wrong kind");
+  throw VerifyError(place(def) + "attribute '" + spec.name + "' takes " + std::string(name_of(want)) + ", got " +
+                    std::string(name_of(kind_of(given))));
 }
-
-}  // namespace
 
 Attrs complete_attrs(const OpDef& def, const Attrs& attrs) {
   Attrs full;
@@ -28,7 +47,7 @@ Attrs complete_attrs(const OpDef& def, const Attrs& attrs) {
     known.push_back(spec.name);
     const AttrValue* given = attrs.find(spec.name);
     if (given == nullptr && spec.required) throw VerifyError(place(def) + "attribute '" + spec.name + "' is missing");
-    full.set(spec.name, given == nullptr ? spec.fallback : coerced(def, spec, *given));
+    full.set(spec.name, given == nullptr ? spec.fallback : attr_of_kind(def, spec, *given));
   }
   for (const auto& [name, value] : attrs.entries())
     if (full.find(name) == nullptr)
@@ -40,7 +59,8 @@ void check_arity(const OpDef& def, std::span<const TensorType> inputs) {
   const auto& specs = *def.inputs;
   const bool variadic = !specs.empty() && specs.back().variadic;
   if (inputs.size() > specs.size() && !variadic)
-    throw VerifyError(place(def) + "takes at most " + std::to_string(specs.size()) + " operands, got " + std::to_string(inputs.size()));
+    throw VerifyError(place(def) + "takes at most " + std::to_string(specs.size()) + " operands, got " +
+                      std::to_string(inputs.size()));
   for (size_t i = 0; i < specs.size(); ++i) {
     const bool present = i < inputs.size() && inputs[i].present();
     if (!present && !specs[i].optional) throw VerifyError(place(def) + "operand '" + specs[i].name + "' is missing");
@@ -64,7 +84,8 @@ Value Builder::param(std::string_view name, TensorType type) {
   node.label = std::string(name);
   node.path = path_;
   node.frozen = frozen;
-  const Value value = graph_.node(graph_.append(std::move(node), {std::move(type)}, {"p" + std::to_string(params_.size())})).results.front();
+  const Value value =
+      graph_.node(graph_.append(std::move(node), {std::move(type)}, {"p" + std::to_string(params_.size())})).results.front();
   params_.emplace(std::string(name), value);
   return value;
 }

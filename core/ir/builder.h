@@ -61,6 +61,8 @@ class Scope {
 /// Fills `attrs` with the defaults that `def` declares and checks names and kinds. Also used by the parser and the
 /// verifier. Errors: VerifyError with did-you-mean.
 Attrs complete_attrs(const OpDef& def, const Attrs& attrs);
+/// `given` as the kind that `spec` declares; whole numbers also serve as real ones. Errors: VerifyError on another kind.
+AttrValue attr_of_kind(const OpDef& def, const AttrSpec& spec, const AttrValue& given);
 /// Checks the number and presence of operands against `def`. Errors: VerifyError.
 void check_arity(const OpDef& def, std::span<const TensorType> inputs);
 

@@ -18,7 +18,8 @@ size_t Graph::append(Node node, std::vector<TensorType> types, std::vector<std::
 std::string Graph::claim_name(std::string_view wanted) {
   std::string stem(wanted);
   for (char& c : stem) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
     if (!plain) c = '_';
   }
   if (stem.empty()) stem = "v";

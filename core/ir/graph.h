@@ -29,24 +29,24 @@ enum class NodeKind : uint8_t { kInput, kParam, kConstant, kOp };
 /// graphs that passes return). `path` is the diffusers block path that the node belongs to.
 struct Node {
   NodeKind kind = NodeKind::kOp;
-  const OpDef* op = nullptr;    // kOp only
-  std::vector<Value> inputs;    // operands; an absent optional one is Value{}
+  const OpDef* op = nullptr;  // kOp only
+  std::vector<Value> inputs;  // operands; an absent optional one is Value{}
   std::vector<Value> results;
   Attrs attrs;
   std::string label;
   std::string path;
-  bool frozen = false;          // printed !frozen: the teacher's, never trained
-  bool recompute = false;       // printed !recompute
-  Value grad_of;                // printed !grad=%v: backward node of that value
+  bool frozen = false;                              // printed !frozen: the teacher's, never trained
+  bool recompute = false;                           // printed !recompute
+  Value grad_of;                                    // printed !grad=%v: backward node of that value
   std::shared_ptr<const std::vector<double>> data;  // kConstant only
   bool is(const OpDef& def) const { return op == &def; }
 };
 
 struct ValueInfo {
   TensorType type;
-  std::string name;      // without '%'; letters, digits, '_', '.', '-'; unique in its graph
-  uint32_t node = 0;     // index of the defining node
-  uint32_t result = 0;   // which of its results
+  std::string name;     // without '%'; letters, digits, '_', '.', '-'; unique in its graph
+  uint32_t node = 0;    // index of the defining node
+  uint32_t result = 0;  // which of its results
 };
 
 struct Output {

@@ -1,0 +1,497 @@
+// A statement is read whole before it is judged: its types are then known, and a faulty statement still gives the
+// following ones values of the declared types, so that one fault is not reported many times over.
+
+#include "core/ir/parse.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/ir/builder.h"
+#include "core/ir/lexer.h"
+
+namespace espalier {
+namespace {
+
+constexpr size_t kMaxFaults = 50;
+constexpr int64_t kMaxElements = int64_t{1} << 48;
+
+struct Fault {
+  Token at;
+  std::string what;
+};
+
+/// One line of a graph's body, as written.
+struct Statement {
+  std::vector<Token> results, operands, type_places;
+  std::vector<TensorType> types;
+  std::vector<std::pair<Token, AttrValue>> attrs;
+  Token op, label;
+  std::vector<double> numbers;
+  std::string path;
+  bool frozen = false, recompute = false;
+  std::optional<Token> grad_of;
+};
+
+class Parser {
+ public:
+  Parser(std::string_view text, const OpLookup& ops, std::string_view file) : ops_(ops), file_(file), tokens_(lex(text)) {}
+
+  std::vector<Graph> run() {
+    std::vector<Graph> graphs;
+    while (peek().kind != TokenKind::kEnd) {
+      try {
+        graphs.push_back(graph());
+      } catch (const Fault& fault) {
+        record(fault);
+        line_ = 0;
+        while (peek().kind != TokenKind::kEnd && !peek().is(TokenKind::kWord, "graph")) ++at_;
+      }
+    }
+    faults_.throw_if_any();
+    return graphs;
+  }
+
+ private:
+  // Tokens. While `line_` is set, a token of a later line reads as the end of the line.
+
+  const Token& peek() {
+    const Token& next = tokens_[at_];
+    if (line_ == 0 || next.line == line_) return next;
+    end_of_line_.line = line_;
+    end_of_line_.column = tokens_[at_ - 1].end_column;
+    return end_of_line_;
+  }
+  Token take() {
+    Token token = peek();
+    if (token.kind != TokenKind::kEnd) ++at_;
+    return token;
+  }
+  bool at_punct(std::string_view text) { return peek().is(TokenKind::kPunct, text); }
+  bool accept(std::string_view punct) { return at_punct(punct) && (++at_, true); }
+
+  [[noreturn]] void fail(const Token& at, const std::string& what) const { throw Fault{at, what}; }
+  [[noreturn]] void unexpected(std::string_view wanted) {
+    const Token& token = peek();
+    if (token.kind == TokenKind::kBad) fail(token, token.text);
+    const bool line_ends = line_ != 0 && token.kind == TokenKind::kEnd;
+    fail(token, "expected " + std::string(wanted) + ", found " + (line_ends ? "the end of the line" : describe(token)));
+  }
+  Token expect(TokenKind kind, std::string_view wanted) {
+    if (peek().kind != kind) unexpected(wanted);
+    return take();
+  }
+  void expect(std::string_view punct) {
+    if (!accept(punct)) unexpected("'" + std::string(punct) + "'");
+  }
+  void expect_line_end() {
+    if (peek().kind != TokenKind::kEnd) unexpected("the end of the line");
+  }
+
+  void record(const Fault& fault) {
+    if (faults_.messages().size() == kMaxFaults) faults_.throw_if_any();
+    faults_.add(std::string(file_) + ":" + std::to_string(fault.at.line) + ":" + std::to_string(fault.at.column) + ": " +
+                fault.what);
+  }
+  void record(const Token& at, const std::string& what) { record(Fault{at, what}); }
+
+  // Parts.
+
+  AttrValue number() {
+    const Token token = peek();
+    const bool named = token.is(TokenKind::kWord, "inf") || token.is(TokenKind::kWord, "nan");
+    if (token.kind != TokenKind::kNumber && !named) unexpected("a number");
+    take();
+    if (token.text == "inf" || token.text == "-inf") {
+      const double inf = std::numeric_limits<double>::infinity();
+      return token.text == "inf" ? inf : -inf;
+    }
+    if (named) return std::numeric_limits<double>::quiet_NaN();
+    const char* begin = token.text.data();
+    const char* end = begin + token.text.size();
+    int64_t whole = 0;
+    // "-0" stays a real number: as a whole one it would lose its sign.
+    if (auto read = std::from_chars(begin, end, whole); read.ec == std::errc() && read.ptr == end && token.text != "-0")
+      return whole;
+    double real = 0;
+    if (auto read = std::from_chars(begin, end, real); read.ec == std::errc() && read.ptr == end) return real;
+    fail(token, describe(token) + " is not a number that a double can hold");
+  }
+
+  double real_number() {
+    const AttrValue value = number();
+    return std::holds_alternative<double>(value) ? std::get<double>(value) : static_cast<double>(std::get<int64_t>(value));
+  }
+
+  AttrValue attr_value() {
+    const Token& token = peek();
+    if (token.kind == TokenKind::kString) return take().text;
+    if (token.is(TokenKind::kWord, "true") || token.is(TokenKind::kWord, "false")) return take().text == "true";
+    if (!accept("[")) return number();
+    std::vector<AttrValue> items;
+    while (!at_punct("]")) {
+      if (!items.empty()) expect(",");
+      items.push_back(number());
+    }
+    expect("]");
+    std::vector<int64_t> whole;
+    std::vector<double> real;
+    for (const AttrValue& item : items) {
+      if (const auto* i = std::get_if<int64_t>(&item)) whole.push_back(*i);
+      real.push_back(std::holds_alternative<double>(item) ? std::get<double>(item)
+                                                          : static_cast<double>(std::get<int64_t>(item)));
+    }
+    if (whole.size() == items.size()) return whole;
+    return real;
+  }
+
+  TensorType type() {
+    static const std::vector<std::string> kNames{"f32", "f16", "bf16", "f64", "i32", "i64", "u8", "bool"};
+    const Token word = expect(TokenKind::kWord, "a type such as f32[2,64]");
+    const std::optional<DType> dtype = parse_dtype(word.text);
+    if (!dtype) fail(word, "unknown element type " + describe(word) + did_you_mean(word.text, kNames));
+    expect("[");
+    std::vector<int64_t> dims;
+    int64_t elements = 1;
+    while (!at_punct("]")) {
+      if (!dims.empty()) expect(",");
+      const Token at = peek();
+      const AttrValue extent = number();
+      const int64_t* whole = std::get_if<int64_t>(&extent);
+      if (whole == nullptr || *whole < 1) fail(at, "an extent is a whole number of at least 1, got " + describe(at));
+      if (*whole > kMaxElements / elements) fail(at, "the shape holds more than 2^48 elements");
+      elements *= *whole;
+      dims.push_back(*whole);
+      if (dims.size() > Shape::kMaxRank) fail(at, "a shape has at most 8 dimensions");
+    }
+    expect("]");
+    return {*dtype, Shape(std::move(dims))};
+  }
+
+  void tags(Statement& s) {
+    if (peek().kind == TokenKind::kAt) s.path = take().text;
+    while (peek().kind == TokenKind::kTag) {
+      static const std::vector<std::string> kTags{"frozen", "grad", "recompute"};
+      const Token tag = take();
+      if (tag.text == "frozen") {
+        s.frozen = true;
+      } else if (tag.text == "recompute") {
+        s.recompute = true;
+      } else if (tag.text == "grad") {
+        expect("=");
+        s.grad_of = expect(TokenKind::kValue, "a value");
+      } else {
+        fail(tag, "unknown tag " + describe(tag) + did_you_mean(tag.text, kTags));
+      }
+    }
+  }
+
+  Statement statement() {
+    Statement s;
+    do s.results.push_back(expect(TokenKind::kValue, "a value such as '%x', 'return' or '}'"));
+    while (accept(","));
+    results_ = s.results;
+    expect("=");
+    s.op = expect(TokenKind::kWord, "an op");
+    if (s.op.text == "param") {
+      s.label = expect(TokenKind::kString, "the parameter's name in quotes");
+    } else if (s.op.text == "constant") {
+      expect("[");
+      while (!at_punct("]")) {
+        if (!s.numbers.empty()) expect(",");
+        s.numbers.push_back(real_number());
+      }
+      expect("]");
+    } else {
+      while (peek().kind == TokenKind::kValue || peek().is(TokenKind::kWord, "none")) {
+        s.operands.push_back(take());
+        if (!accept(",")) break;
+      }
+      if (accept("{")) {
+        do {
+          const Token name = expect(TokenKind::kWord, "an attribute's name");
+          expect("=");
+          s.attrs.emplace_back(name, attr_value());
+        } while (accept(","));
+        expect("}");
+      }
+    }
+    expect(":");
+    do {
+      s.type_places.push_back(peek());
+      s.types.push_back(type());
+    } while (accept(","));
+    tags(s);
+    expect_line_end();
+    return s;
+  }
+
+  // Meaning.
+
+  struct Known {
+    Value value;  // absent when its statement could not be read: uses of it are not judged
+    uint32_t line = 0;
+  };
+
+  void define(const Token& token, Value value) {
+    const auto [at, is_new] = known_.emplace(token.text, Known{value, token.line});
+    if (!is_new)
+      record(token, "'%" + token.text + "' is defined a second time; the first is in line " + std::to_string(at->second.line));
+    if (value.present() && is_new) graph_->set_value_name(value, token.text);
+  }
+
+  /// Nullopt after recording a fault; an absent value when the definition itself was faulty.
+  std::optional<Value> resolve(const Token& token) {
+    if (auto at = known_.find(token.text); at != known_.end()) return at->second.value;
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : known_) names.push_back("%" + name);
+    std::sort(names.begin(), names.end());
+    record(token, "unknown value '%" + token.text + "'" + did_you_mean("%" + token.text, names));
+    return std::nullopt;
+  }
+
+  void claim_label(const Token& at, NodeKind kind, const std::string& label) {
+    const std::string what = kind == NodeKind::kInput ? "input" : "parameter";
+    if (label.empty()) record(at, "a " + what + " needs a name");
+    if (!labels_.emplace(what + label, at.line).second)
+      record(at, what + " '" + printable(label) + "' stands here a second time; the first is in line " +
+                     std::to_string(labels_[what + label]));
+  }
+
+  size_t append(NodeKind kind, const Statement& s) {
+    Node node;
+    node.kind = kind;
+    node.label = s.label.text;
+    if (kind == NodeKind::kConstant) node.data = std::make_shared<const std::vector<double>>(s.numbers);
+    return graph_->append(std::move(node), s.types);
+  }
+
+  /// Checks names, attributes and operands of an op one by one, each with its own place. Nullopt: faults recorded, or
+  /// operands whose own statement was faulty.
+  std::optional<size_t> append_op(const Statement& s) {
+    const OpDef* def = ops_(s.op.text);
+    if (def == nullptr) {
+      std::vector<std::string> names{"param", "constant"};
+      for (const OpDef* known : ops_.all()) names.emplace_back(*known->name);
+      record(s.op, "unknown op " + describe(s.op) + did_you_mean(s.op.text, names));
+    }
+    bool sound = def != nullptr;
+    std::vector<Value> inputs;
+    for (const Token& token : s.operands) {
+      if (token.kind == TokenKind::kWord) {
+        inputs.emplace_back();
+        continue;
+      }
+      const std::optional<Value> value = resolve(token);
+      sound = sound && value && value->present();
+      inputs.push_back(value.value_or(Value{}));
+    }
+    Attrs attrs;
+    for (const auto& [name, value] : s.attrs) {
+      if (def == nullptr) break;
+      if (attrs.find(name.text) != nullptr) {
+        record(name, "attribute '" + name.text + "' is given twice");
+        sound = false;
+      }
+      try {
+        for (const AttrSpec& spec : *def->attrs)
+          if (spec.name == name.text) attrs.set(name.text, attr_of_kind(*def, spec, value));
+        if (attrs.find(name.text) == nullptr) {
+          std::vector<std::string> names;
+          for (const AttrSpec& spec : *def->attrs) names.push_back(spec.name);
+          throw VerifyError("[" + s.op.text + "] unknown attribute '" + name.text + "'" + did_you_mean(name.text, names));
+        }
+      } catch (const VerifyError& error) {
+        record(name, error.what());
+        sound = false;
+      }
+    }
+    if (!sound) return std::nullopt;
+    try {
+      const std::vector<Value> results = Builder(*graph_).ops(*def, std::move(inputs), std::move(attrs));
+      const size_t node = graph_->info(results.front()).node;
+      for (size_t i = 0; i < std::min(s.types.size(), results.size()); ++i)
+        if (!(graph_->type(results[i]) == s.types[i]))
+          record(s.type_places[i], "[" + s.op.text + "] '%" + s.results[std::min(i, s.results.size() - 1)].text +
+                                       "' is declared " + to_string(s.types[i]) + " but its operands make " +
+                                       to_string(graph_->type(results[i])));
+      if (results.size() == s.results.size()) return node;
+      record(s.op, "[" + s.op.text + "] has " + std::to_string(results.size()) + " results, " + std::to_string(s.results.size()) +
+                       " are named");
+    } catch (const VerifyError& error) {
+      record(s.op, error.what());
+    }
+    return std::nullopt;
+  }
+
+  void judge(const Statement& s) {
+    std::optional<size_t> index;
+    if (s.types.size() != s.results.size()) {
+      record(s.type_places.front(),
+             std::to_string(s.types.size()) + " types for " + std::to_string(s.results.size()) + " results");
+    } else if (s.op.text == "param" || s.op.text == "constant") {
+      const NodeKind kind = s.op.text == "param" ? NodeKind::kParam : NodeKind::kConstant;
+      if (s.types.size() != 1) record(s.op, "a " + s.op.text + " has one result");
+      if (kind == NodeKind::kParam) claim_label(s.label, kind, s.label.text);
+      if (kind == NodeKind::kConstant && static_cast<int64_t>(s.numbers.size()) != s.types[0].shape.elements())
+        record(s.op, "the constant has " + std::to_string(s.numbers.size()) + " numbers, its type " + to_string(s.types[0]) +
+                         " holds " + std::to_string(s.types[0].shape.elements()));
+      index = append(kind, s);
+    } else {
+      index = append_op(s);
+    }
+    if (index) {
+      Node& node = graph_->node(*index);
+      node.path = s.path;
+      node.frozen = s.frozen;
+      node.recompute = s.recompute;
+      if (s.grad_of) node.grad_of = resolve(*s.grad_of).value_or(Value{});
+    }
+    // After a fault the graph is only read on, never returned: an input stands in for each result.
+    for (size_t i = 0; i < s.results.size(); ++i) {
+      Value value;
+      if (index) value = graph_->node(*index).results[i];
+      if (!index && i < s.types.size()) value = graph_->node(graph_->append(Node{NodeKind::kInput}, {s.types[i]})).results[0];
+      define(s.results[i], value);
+    }
+  }
+
+  // The whole.
+
+  void input() {
+    Statement s;
+    const Token name = expect(TokenKind::kValue, "an input such as '%x: f32[2,4]'");
+    s.label = name;
+    if (peek().kind == TokenKind::kString) s.label = take();
+    expect(":");
+    s.types.push_back(type());
+    tags(s);
+    claim_label(s.label, NodeKind::kInput, s.label.text);
+    const size_t index = append(NodeKind::kInput, s);
+    graph_->node(index).path = s.path;
+    graph_->node(index).frozen = s.frozen;
+    graph_->node(index).recompute = s.recompute;
+    define(name, graph_->node(index).results[0]);
+  }
+
+  struct Declared {
+    std::string name;
+    TensorType type;
+  };
+
+  std::vector<Declared> outputs() {
+    std::vector<Declared> declared;
+    if (!accept("(")) return {{"", type()}};
+    while (!at_punct(")")) {
+      if (!declared.empty()) expect(",");
+      const Token name = peek();
+      if (name.kind != TokenKind::kWord && name.kind != TokenKind::kString) unexpected("an output's name");
+      take();
+      for (const Declared& other : declared)
+        if (other.name == name.text) record(name, "output " + describe(name) + " stands here a second time");
+      if (name.text.empty()) record(name, "an output of several needs a name");
+      expect(":");
+      declared.push_back({name.text, type()});
+    }
+    expect(")");
+    return declared;
+  }
+
+  void returned(const std::vector<Declared>& declared) {
+    const Token word = take();
+    std::vector<Token> names;
+    if (peek().kind == TokenKind::kValue) {
+      do names.push_back(expect(TokenKind::kValue, "a value"));
+      while (accept(","));
+    }
+    expect_line_end();
+    if (names.size() != declared.size())
+      fail(word,
+           "the graph declares " + std::to_string(declared.size()) + " outputs and returns " + std::to_string(names.size()));
+    for (size_t i = 0; i < names.size(); ++i) {
+      const std::optional<Value> value = resolve(names[i]);
+      if (!value || !value->present()) continue;
+      if (!(graph_->type(*value) == declared[i].type))
+        record(names[i], "'%" + names[i].text + "' is " + to_string(graph_->type(*value)) + ", the graph declares " +
+                             to_string(declared[i].type));
+      graph_->add_output(declared[i].name, *value);
+    }
+  }
+
+  Graph graph() {
+    Graph graph;
+    graph_ = &graph;
+    known_.clear();
+    labels_.clear();
+    if (!peek().is(TokenKind::kWord, "graph")) unexpected("'graph'");
+    take();
+    graph.name = expect(TokenKind::kAt, "the graph's name such as '@main'").text;
+    expect("(");
+    while (!at_punct(")")) {
+      if (!known_.empty()) expect(",");
+      input();
+    }
+    expect(")");
+    expect("->");
+    const std::vector<Declared> declared = outputs();
+    expect("{");
+    for (bool has_returned = false;;) {
+      line_ = 0;
+      const Token first = peek();
+      if (accept("}")) {
+        if (!has_returned) record(first, "the graph has no 'return'");
+        return graph;
+      }
+      if (first.kind == TokenKind::kEnd || first.is(TokenKind::kWord, "graph"))
+        fail(first, "'}' is missing at the end of '@" + graph.name + "'");
+      line_ = first.line;
+      results_.clear();
+      try {
+        if (has_returned) fail(first, "nothing may follow 'return' but '}'");
+        if (first.is(TokenKind::kWord, "return")) {
+          has_returned = true;
+          returned(declared);
+        } else {
+          judge(statement());
+        }
+      } catch (const Fault& fault) {
+        record(fault);
+        for (const Token& result : results_) define(result, Value{});
+        while (tokens_[at_].kind != TokenKind::kEnd && tokens_[at_].line == first.line) ++at_;
+      }
+      line_ = 0;
+    }
+  }
+
+  const OpLookup& ops_;
+  std::string_view file_;
+  std::vector<Token> tokens_;
+  size_t at_ = 0;
+  uint32_t line_ = 0;
+  Token end_of_line_;
+  ErrorList faults_;
+  Graph* graph_ = nullptr;
+  std::unordered_map<std::string, Known> known_;
+  std::unordered_map<std::string, uint32_t> labels_;
+  std::vector<Token> results_;  // of the statement being read
+};
+
+}  // namespace
+
+std::vector<Graph> parse_all(std::string_view text, const OpLookup& ops, std::string_view file) {
+  return Parser(text, ops, file).run();
+}
+
+Graph parse(std::string_view text, const OpLookup& ops, std::string_view file) {
+  std::vector<Graph> graphs = parse_all(text, ops, file);
+  if (graphs.size() == 1) return std::move(graphs.front());
+  throw UserError(
+      std::string(file) + ":1:1: " +
+      (graphs.empty() ? std::string("no graph here") : std::to_string(graphs.size()) + " graphs, expected exactly one"));
+}
+
+}  // namespace espalier
