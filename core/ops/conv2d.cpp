@@ -42,7 +42,8 @@ std::vector<TensorType> infer(const OpCall& call) {
 
 Cost cost(const OpCall& call) {
   Cost cost = streaming_cost(call, call.inputs[2].present() ? 1 : 0);
-  const Shape &result = infer(call)[0].shape, &weight = call.inputs[1].shape;
+  const Shape result = infer(call)[0].shape;
+  const Shape& weight = call.inputs[1].shape;
   cost.flops = 2.0 * static_cast<double>(result.elements()) * static_cast<double>(weight[1] * weight[2] * weight[3]);
   return cost;
 }

@@ -13,6 +13,12 @@ namespace {
 
 Cost cost(const OpCall& call) { return streaming_cost(call, 0); }
 
+// Built graphs count axes from the front, so that equal nodes are equal in text too; one out of range stays for `infer`.
+int64_t from_front(Builder& b, Value x, int64_t axis) {
+  const int rank = b.shape(x).rank();
+  return axis < 0 && axis >= -rank ? axis + rank : axis;
+}
+
 /// The attribute `shape`, its extents checked.
 Shape wanted_shape(const OpCall& call) {
   const std::vector<int64_t>& dims = call.attrs.ints("shape");
@@ -256,9 +262,12 @@ const OpDef slice_def{.name = "slice",
 
 Value reshape(Builder& b, Value x, const Shape& shape) { return b.op(reshape_def, {x}, {{"shape", shape.dims()}}); }
 Value permute(Builder& b, Value x, std::vector<int64_t> order) { return b.op(permute_def, {x}, {{"order", std::move(order)}}); }
-Value concat(Builder& b, std::vector<Value> parts, int64_t axis) { return b.op(concat_def, std::move(parts), {{"axis", axis}}); }
+Value concat(Builder& b, std::vector<Value> parts, int64_t axis) {
+  const int64_t counted = parts.empty() ? axis : from_front(b, parts[0], axis);
+  return b.op(concat_def, std::move(parts), {{"axis", counted}});
+}
 Value slice(Builder& b, Value x, int64_t axis, int64_t begin, int64_t end) {
-  return b.op(slice_def, {x}, {{"axis", axis}, {"begin", begin}, {"end", end}});
+  return b.op(slice_def, {x}, {{"axis", from_front(b, x, axis)}, {"begin", begin}, {"end", end}});
 }
 Value broadcast(Builder& b, Value x, const Shape& shape) { return b.op(broadcast_def, {x}, {{"shape", shape.dims()}}); }
 
