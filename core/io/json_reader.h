@@ -3,17 +3,17 @@
 // recursion, exact places. `JsonReader` pulls events; `parse_json` makes a tree.
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace espalier::io {
 
 struct JsonLimits {
   uint64_t max_bytes = uint64_t{16} << 20;
-  uint64_t max_values = 200'000;  // of a tree; a reader has no such limit
+  uint64_t max_values = 50'000;  // of a tree; a reader has no such limit
   int max_depth = 64;
 };
 
@@ -45,14 +45,17 @@ class JsonReader {
   enum class Expect { kValue, kFirstMember, kKey, kFirstElement, kCommaOrEnd, kNothing };
   void skip_space();
   Event value();
+  Event key();
+  Event open(bool object);
+  Event close();
+  Event done(Event event);
+  Event word(std::string_view expected, Event event);
   void read_string();
   void read_escape();
   unsigned read_hex4();
   void read_number();
-  void read_utf8();
-  void word(std::string_view expected);
-  void open(bool object);
-  Event close(bool object);
+  void check_utf8();
+  std::string found() const;
   [[noreturn]] void fail(std::string what, uint64_t at, JsonFault::Kind kind = JsonFault::Kind::kSyntax) const;
 
   std::string_view input_, number_, text_;
@@ -101,14 +104,9 @@ class JsonValue {
  private:
   friend class JsonTreeBuilder;
   Kind kind_ = Kind::kNull;
-  bool bool_ = false;
   int line_ = 0, column_ = 0;
   uint64_t offset_ = 0;
-  int64_t int_ = 0;
-  double double_ = 0;
-  std::string string_;
-  std::vector<JsonValue> elements_;
-  std::vector<Member> members_;
+  std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<JsonValue>, std::vector<Member>> value_;
 };
 
 /// The tree of `text`. Errors: UserError "file:line:column: what" for anything that strict JSON does not have, duplicate
