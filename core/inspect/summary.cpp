@@ -55,11 +55,19 @@ void book_tensors(const model::Model& model, const std::vector<model::TensorSpec
   summary.dtype = dtype_text(dtypes);
 }
 
+/// Where a node's work is booked: its block path; outside the stages the module that owns the parameters it reads.
+std::string owner_of(const Graph& graph, const Node& node) {
+  if (!node.path.empty()) return node.path;
+  for (const Value input : node.inputs)
+    if (input.present() && graph.def(input).kind == NodeKind::kParam) return graph.def(input).label;
+  return "";
+}
+
 void book_nodes(const Graph& graph, Book& book) {
   for (const Node& node : graph.nodes()) {
     if (node.kind != NodeKind::kOp) continue;
     const Cost cost = (*node.op->cost)(graph.call(node));
-    each_prefix(node.path, [&](const std::string& prefix) {
+    each_prefix(owner_of(graph, node), [&](const std::string& prefix) {
       Totals& totals = book[prefix];
       totals.flops += cost.flops;
       totals.other_flops += cost.other_flops;
