@@ -41,8 +41,8 @@ button[aria-pressed=true] { background: var(--ink); color: var(--paper); border-
        padding: 3px 6px; border-radius: 4px; }
 .head { color: var(--soft); font-size: 12px; border-bottom: 1px solid var(--line); border-radius: 0; }
 summary { list-style: none; cursor: pointer; } summary::-webkit-details-marker { display: none; }
-summary .name::before { content: "▸"; display: inline-block; width: 15px; color: var(--soft); transition: transform .1s; }
-details[open] > summary .name::before { transform: rotate(90deg); }
+summary .name::before { content: "▸"; display: inline-block; width: 15px; color: var(--soft); }
+details[open] > summary .name::before { content: "▾"; }
 .leaf .name { padding-left: 15px; }
 .row:hover { outline: 1px solid var(--line); }
 .detail { color: var(--soft); white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -139,7 +139,8 @@ function drawStrip() {
     const share = b[key] / root[key], cell = make("div"), heat = Math.round(12 + 58 * b[key] / top);
     cell.style.flex = Math.max(share, 0.0005) + " 1 0";
     cell.style.background = "color-mix(in srgb, var(--" + (key === "flops" ? "flops" : "leaf") + ") " + heat + "%, var(--paper))";
-    if (share > 0.05) cell.append(make("b", "", b.path), make("br"), (100 * share).toFixed(1) + "%");
+    if (share <= 0.05) cell.style.padding = "0";
+    else cell.append(make("b", "", b.path), make("br"), (100 * share).toFixed(1) + "%");
     cell.title = b.path + ": " + short(b[key]) + ", " + (100 * share).toFixed(2) + "%";
     cell.onclick = () => { const d = [...$("tree").children].find(e => e.dataset.path === b.path); if (d.tagName === "DETAILS") d.open = true; d.scrollIntoView({block: "center"}); };
     return cell; }));
