@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""inspect.py BUILD WORK: time and memory of `inspect` on SDXL's weights and config; fresh processes, median of 9."""
+"""inspect_speed.py BUILD WORK: time and memory of `inspect` on SDXL's weights and config; fresh processes, median of 9."""
 import pathlib, resource, statistics, subprocess, sys, time
 
 
