@@ -67,8 +67,11 @@ int run(int argc, char** argv, CommandContext& context) {
 #define ESP_COMMAND(name) add_##name(app, context);
 #include "core/cli/command_list.def"
 #undef ESP_COMMAND
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.size() == 2 && words[0] == "help") words = {words[1], "--help"};
+  std::reverse(words.begin(), words.end());  // the order that CLI11 wants
   try {
-    app.parse(argc, argv);
+    app.parse(words);
     refuse_leftovers(app);
   } catch (const CLI::CallForHelp&) {
     context.out << (app.get_subcommands().empty() ? overview(app) : app.help());

@@ -88,7 +88,9 @@ void collect_leftovers(const CLI::App& command, ErrorList& errors) {
 const CLI::Option* option_in(const CLI::App& command, const std::string& message) {
   const CLI::Option* found = nullptr;
   for (const CLI::Option* option : command.get_options({})) {
-    const std::string name = shown(*option);
+    std::string name = shown(*option);
+    if (!option->get_positional() && option->get_items_expected_max() == 0)
+      name = option->get_single_name();  // "json", of a flag
     if (message.find(name) != std::string::npos && (found == nullptr || name.size() > shown(*found).size())) found = option;
   }
   return found;
@@ -133,12 +135,16 @@ void throw_parse_error(const CLI::App& app, const CLI::ParseError& error) {
     errors.add(place(command) + shown(*option) + " wants " + wanted_type(*option) + ", not '" + printable(join(given, " ")) +
                "'");
   } else if (type == "ArgumentMismatch" && option != nullptr) {
-    if (option->get_items_expected_max() == 0)
-      errors.add(place(command) + shown(*option) + " takes no value");
-    else if (option->count() > static_cast<size_t>(option->get_items_expected_max()))
-      errors.add(place(command) + shown(*option) + " was given " + std::to_string(option->count()) + " times; give it once");
+    const int wanted = option->get_items_expected_max();
+    const std::string name = place(command) + shown(*option);
+    if (wanted == 0)
+      errors.add(name + " takes no value");
+    else if (wanted > 1)
+      errors.add(name + " needs " + std::to_string(wanted) + " values: " + wanted_type(*option));
+    else if (option->count() > 1)
+      errors.add(name + " was given " + std::to_string(option->count()) + " times; give it once");
     else
-      errors.add(place(command) + shown(*option) + " needs a value: " + wanted_type(*option));
+      errors.add(name + " needs a value: " + wanted_type(*option));
   } else if (type == "ExcludesError") {
     errors.add(place(command) + replaced(message, " excludes ", " cannot be used with "));
   } else if (type == "RequiresError") {
