@@ -2,6 +2,7 @@
 
 #include <espalier/plugin.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "core/base/error.h"
@@ -68,7 +69,10 @@ int run(int argc, char** argv, CommandContext& context) {
 #include "core/cli/command_list.def"
 #undef ESP_COMMAND
   std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.size() == 2 && words[0] == "help") words = {words[1], "--help"};
+  if (words.size() > 1 && words[0] == "help") {  // help inspect → inspect --help
+    words.erase(words.begin());
+    words.push_back("--help");
+  }
   std::reverse(words.begin(), words.end());  // the order that CLI11 wants
   try {
     app.parse(words);
