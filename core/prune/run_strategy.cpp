@@ -1,0 +1,75 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/io/memory_source.h"
+#include "core/prune/strategy.h"
+
+namespace espalier::prune {
+namespace {
+
+constexpr int32_t kMostStages = 10'000;
+
+/// The teacher's weights under the student's names.
+io::TensorSourcePtr student_weights(const model::BlockTree& student, const io::TensorSourcePtr& weights) {
+  if (weights == nullptr) return nullptr;
+  std::vector<std::pair<std::string, std::string>> renames;
+  for (const model::TensorSpec& spec : model::tensor_specs(student)) renames.emplace_back(spec.name, spec.origin);
+  return std::make_shared<io::RenamedTensorSource>(weights, std::move(renames));
+}
+
+}  // namespace
+
+RemovalPlan plan_of(const model::BlockTree& tree, const std::vector<Unit>& units, const StrategyRows& rows,
+                    const std::string& id) {
+  RemovalPlan plan{model::structure_hash(tree.config), {}, rows.notes};
+  std::vector<std::string> paths;
+  for (const Unit& unit : units) paths.push_back(unit.path);
+  ErrorList errors;
+  std::set<std::string> taken;
+  for (const StrategyRows::Row& row : rows.rows) {
+    const auto unit =
+        std::find_if(units.begin(), units.end(), [&](const Unit& u) { return u.path == row.path && u.kind == row.kind; });
+    if (unit == units.end()) {
+      errors.add(
+          fmt::format("[{}] removes '{}', which is no such unit of this model{}", id, row.path, did_you_mean(row.path, paths)));
+      continue;
+    }
+    if (!unit->removable) {
+      errors.add(fmt::format("[{}] removes {}, which cannot go alone: {}", id, row.path, unit->why_not));
+      continue;
+    }
+    for (const std::string& path : unit->rows)
+      if (taken.insert(path).second) plan.removals.push_back({path, 0, row.reason, 0, 0});
+  }
+  errors.throw_if_any();
+  return in_teacher_order(tree, std::move(plan));
+}
+
+RemovalPlan run_strategy(PruneStrategy& strategy, const model::BlockTree& teacher, const io::TensorSourcePtr& weights,
+                         uint64_t seed) {
+  RemovalPlan plan{model::structure_hash(teacher.config), {}, {}};
+  model::BlockTree student = teacher;
+  for (int32_t stage = 0; stage < kMostStages; ++stage) {
+    const std::vector<Unit> units = list_units(student);
+    const StrategyRows rows =
+        strategy.next({units, model::write_config(student.config), student_weights(student, weights), stage, seed, {}});
+    const RemovalPlan step = plan_of(student, units, rows, strategy.id());
+    if (stage == 0) {
+      plan = step;
+      student = apply_plan(teacher, plan, strategy.id());
+    } else {
+      const model::BlockTree next = apply_plan(student, step, strategy.id());
+      plan = compose(teacher, plan, step);
+      student = next;
+    }
+    if (rows.done) return plan;
+  }
+  throw UserError(
+      fmt::format("[{}] asked for more than {} stages; a pruner must say when it is done", strategy.id(), kMostStages));
+}
+
+}  // namespace espalier::prune
