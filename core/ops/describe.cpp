@@ -110,7 +110,8 @@ std::string describe(const OpDef& def) {
 
 std::string describe_all() {
   std::string text =
-      "# Ops\n\nWritten by `espalier ops` from the definitions in `core/ops`; a test compares. Images are `N,H,W,C`, weights are "
+      "# Ops\n\nWritten by `espalier ops --markdown` from the definitions in `core/ops`; a test compares. Images are `N,H,W,C`, "
+      "weights are "
       "as "
       "the files have them. Letters: `N` batch, `H` `W` height and width, `C` `O` input and output channels, `kh` `kw` filter, "
       "`K` "

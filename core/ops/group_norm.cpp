@@ -21,7 +21,7 @@ std::vector<TensorType> infer(const OpCall& call) {
     refuse(call, "x has " + std::to_string(channels) + " channels, which " + std::to_string(groups) + " groups do not divide");
   need_shape(call, 1, {channels}, "one value per channel");
   need_shape(call, 2, {channels}, "one value per channel");
-  if (!(call.attrs.f("eps") >= 0)) refuse(call, "eps is negative");
+  need_eps(call);
   return {call.inputs[0]};
 }
 

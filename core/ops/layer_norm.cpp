@@ -16,7 +16,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   const int64_t channels = call.inputs[0].shape.back();
   need_shape(call, 1, {channels}, "one value per channel");
   need_shape(call, 2, {channels}, "one value per channel");
-  if (!(call.attrs.f("eps") >= 0)) refuse(call, "eps is negative");
+  need_eps(call);
   return {call.inputs[0]};
 }
 

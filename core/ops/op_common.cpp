@@ -1,5 +1,7 @@
 #include "core/ops/op_common.h"
 
+#include <cmath>
+
 #include "core/base/error.h"
 
 namespace espalier::ops {
@@ -50,6 +52,12 @@ void need_one_floating_dtype(const OpCall& call) {
 void need_shape(const OpCall& call, size_t i, const Shape& shape, const std::string& why) {
   const TensorType& type = call.inputs[i];
   if (type.present() && !(type.shape == shape)) refuse(call, operand(call, i) + ", needs " + to_string(shape) + ": " + why);
+}
+
+void need_eps(const OpCall& call) {
+  const double eps = call.attrs.f("eps");
+  if (std::isnan(eps)) refuse(call, "eps is not a number");
+  if (eps < 0) refuse(call, "eps is negative");
 }
 
 int normal_axis(const OpCall& call, int64_t axis, int rank) {

@@ -21,6 +21,8 @@ void need_rank_at_least(const OpCall& call, size_t i, int rank);
 void need_one_floating_dtype(const OpCall& call);
 /// Operand `i`, where present, must have exactly this shape; `why` follows: "bias is f32[3], needs [4]: one value per …".
 void need_shape(const OpCall& call, size_t i, const Shape& shape, const std::string& why);
+/// The attribute eps must be a number that is not negative.
+void need_eps(const OpCall& call);
 /// `axis` counted from the front; refuses one that is out of range for `rank`.
 int normal_axis(const OpCall& call, int64_t axis, int rank);
 /// Row-major strides in elements.

@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/base/error.h"
+#include "core/ops/op_common.h"
 #include "core/ops/registry.h"
 
 namespace espalier::ops {
 namespace {
 
 std::vector<TensorType> infer(const OpCall& call) {
-  if (call.inputs[0].shape.rank() < 1) throw VerifyError("[softmax] x has rank 0; it needs a last dimension");
+  need_one_floating_dtype(call);
+  need_rank_at_least(call, 0, 1);
   return {call.inputs[0]};
 }
 
