@@ -67,6 +67,26 @@ Json sample_size(const UNetConfig& config) {
   return optional_size(config.sample_size);
 }
 
+/// Takes out what `before` does not have and diffusers would assume anyway.
+void drop_defaults(Json& out, const Json& before) {
+  static const Json defaults = {{"sample_size", nullptr},
+                                {"in_channels", 4},
+                                {"out_channels", 4},
+                                {"flip_sin_to_cos", true},
+                                {"freq_shift", 0},
+                                {"mid_block_type", "UNetMidBlock2DCrossAttn"},
+                                {"layers_per_block", 2},
+                                {"downsample_padding", 1},
+                                {"norm_eps", 1e-5},
+                                {"norm_num_groups", 32},
+                                {"cross_attention_dim", 1280},
+                                {"transformer_layers_per_block", 1},
+                                {"attention_head_dim", 8},
+                                {"use_linear_projection", false}};
+  for (const auto& [name, value] : defaults.items())
+    if (!before.contains(name) && out[name] == value) out.erase(name);
+}
+
 }  // namespace
 
 std::string write_config(const UNetConfig& config) {
@@ -97,6 +117,7 @@ std::string write_config(const UNetConfig& config) {
   keep_or_set("addition_time_embed_dim", optional_size(config.addition_time_embed_dim));
   keep_or_set("projection_class_embeddings_input_dim", optional_size(config.projection_class_embeddings_input_dim));
   write_depths(out, config);
+  if (!config.raw.empty()) drop_defaults(out, before);
   return out.dump(2) + "\n";
 }
 
