@@ -1,0 +1,87 @@
+// matmul of two computed operands. "tiled": B of each matrix of the batch is packed in panels; a transposed A is turned
+// into scratch a block of rows at a time.
+
+#include "backends/cpu/kernels/kernels.h"
+#include "backends/cpu/product.h"
+
+namespace espalier::cpu::kernels {
+namespace {
+
+class Tiled final : public Step {
+ public:
+  explicit Tiled(const Node& node)
+      : m_(esp::dim(node.out(), -2)),
+        n_(esp::dim(node.out(), -1)),
+        transpose_a_(node.flag("transpose_a")),
+        transpose_b_(node.flag("transpose_b")),
+        k_(esp::dim(node.in(0), transpose_a_ ? -2 : -1)),
+        batch_(esp::elements(node.out()) / std::max<int64_t>(m_ * n_, 1)),
+        runs_(Runs::of(1, k_)) {}
+
+  void run(Device& device, const Operands& at) override {
+    const float *a = device.floats(at, 0), *b = device.floats(at, 1);
+    auto* out = static_cast<float*>(at.out[0]);
+    auto* packed = static_cast<float*>(at.workspace);
+    float* turned = packed + batch_ * panels_of(n_) * kPanel * k_;
+    const int64_t panels = panels_of(n_);
+    device.parallel(batch_ * panels,
+                    [&](int64_t task, int) { pack(b + task / panels * k_ * n_, task % panels, packed + task * kPanel * k_); });
+    if (transpose_a_) {
+      device.parallel(batch_ * m_, [&](int64_t task, int) {
+        const float* from = a + task / m_ * m_ * k_ + task % m_;
+        for (int64_t i = 0; i < k_; ++i) turned[task * k_ + i] = from[i * m_];
+      });
+      a = turned;
+    }
+    for (int64_t i = 0; i < batch_; ++i)
+      multiply(
+          device, m_, 0, panels, packed + i * panels * kPanel * k_, runs_,
+          [&](int64_t run, int64_t row, int64_t count, const float** rows) {
+            for (int64_t r = 0; r < count; ++r) rows[r] = a + (i * m_ + row + r) * k_ + runs_.begin[static_cast<size_t>(run)];
+          },
+          [&](int64_t row, int rows, int64_t panel, const float* acc) {
+            for (int r = 0; r < rows; ++r)
+              for (int64_t v = 0; v < kPanel; v += kLanes) {
+                const int64_t column = panel * kPanel + v, width = std::min<int64_t>(kLanes, n_ - column);
+                if (width > 0) store_part(out + (i * m_ + row + r) * n_ + column, load(acc + r * kPanel + v), width);
+              }
+          });
+  }
+
+  static uint64_t workspace(const Device&, const Node& node) {
+    const Tiled t(node);
+    return static_cast<uint64_t>(t.batch_ * t.k_ * (panels_of(t.n_) * kPanel + (t.transpose_a_ ? t.m_ : 0))) * 4;
+  }
+
+ private:
+  void pack(const float* b, int64_t panel, float* to) const {
+    const int64_t first = panel * kPanel;
+    if (transpose_b_) {
+      pack_panel(
+          {nullptr, b, ESP_F32}, k_, [&](int j) { return first + j < n_ ? (first + j) * k_ : -1; }, to);
+      return;
+    }
+    for (int64_t i = 0; i < k_; ++i)
+      for (int64_t v = 0; v < kPanel; v += kLanes)
+        store(to + i * kPanel + v, load_part(b + i * n_ + first + v, std::clamp<int64_t>(n_ - first - v, 0, kLanes)));
+  }
+
+  int64_t m_, n_;
+  bool transpose_a_, transpose_b_;
+  int64_t k_, batch_;
+  Runs runs_;
+};
+
+Verdict accepts(const Device&, const Node& node) {
+  if (esp::dim(node.in(0), node.flag("transpose_a") ? -2 : -1) == 0) return Verdict::no("the products are empty");
+  return all_f32(node);
+}
+
+}  // namespace
+
+std::span<const Kernel> matmul() {
+  static constexpr Kernel kKernels[] = {{"matmul", "tiled", accepts, make_step<Tiled>, Tiled::workspace}};
+  return kKernels;
+}
+
+}  // namespace espalier::cpu::kernels
