@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Writes op_values.txt beside this file: what PyTorch and diffusers compute for the ops of core/ops.
+
+Inputs need no file: element k of operand i is ((7919 k + 104729 i + 13) mod 1009) / 504.5 - 1, exact in double (halved
+and moved to [0.5, 1.5) for operands marked `positive`). All is computed in f64, except the timestep embedding, whose
+f32 rounding is part of its meaning. Each case keeps at most 16 elements, evenly spread, and the sum of all.
+"""
+
+import pathlib
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.activations import GEGLU
+from diffusers.models.embeddings import get_timestep_embedding
+
+LINES = []
+
+
+def operand(i, shape, positive=False):
+    count = 1
+    for extent in shape:
+        count *= extent
+    k = torch.arange(count, dtype=torch.int64)
+    value = ((7919 * k + 104729 * i + 13) % 1009).double() / 504.5 - 1
+    return (value / 2 + 1 if positive else value).reshape(shape)
+
+
+def attr_line(name, value):
+    if isinstance(value, bool):
+        return f"attr {name} bool {int(value)}"
+    if isinstance(value, int):
+        return f"attr {name} int {value}"
+    if isinstance(value, float):
+        return f"attr {name} float {value!r}"
+    return f"attr {name} ints " + ",".join(map(str, value))
+
+
+def dims(shape):
+    return ",".join(map(str, shape)) if len(shape) else "-"
+
+
+def case(op, shapes, attrs, compute, positive=(), data=None, tolerance=1e-12):
+    """`shapes[i]` None: absent operand. `compute` gets one tensor (or None) for each operand."""
+    tensors = [None if s is None else operand(i, s, i in positive) for i, s in enumerate(shapes)]
+    LINES.append(f"op {op}")
+    for i, shape in enumerate(shapes):
+        LINES.append("absent" if shape is None else f"{'positive' if i in positive else 'in'} {dims(shape)}")
+    if data is not None:
+        tensors[0] = torch.tensor(data)
+        LINES.append("data " + ",".join(map(repr, data)))
+    LINES.extend(attr_line(name, value) for name, value in attrs.items())
+    result = compute(*tensors).contiguous()
+    flat = result.reshape(-1).tolist()
+    LINES.append(f"out {dims(result.shape)} sum {sum(flat)!r} tolerance {tolerance!r}")
+    step = max(1, len(flat) // 15)
+    LINES.extend(f"at {i} {flat[i]!r}" for i in sorted({*range(0, len(flat), step), len(flat) - 1})[:16])
+    LINES.append("")
+
+
+def nchw(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def nhwc(x):
+    return x.permute(0, 2, 3, 1)
+
+
+def conv(shape, weight, bias, stride, padding):
+    top, left, bottom, right = padding
+    case("conv2d", [shape, weight, [weight[0]] if bias else None], {"stride": stride, "padding": padding},
+         lambda x, w, b: nhwc(F.conv2d(F.pad(nchw(x), (left, right, top, bottom)), w, b, stride=stride)))
+
+
+def heads_of(x, heads):
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def attention(n, queries, keys, heads, d):
+    case("attention", [[n, queries, heads * d], [n, keys, heads * d], [n, keys, heads * d]], {"heads": heads},
+         lambda q, k, v: F.scaled_dot_product_attention(*(heads_of(t, heads) for t in (q, k, v))).transpose(1, 2).flatten(2))
+
+
+def group_norm(op, shape, groups, eps, after):
+    channels = shape[-1]
+    case(op, [shape, [channels], [channels]], {"groups": groups, "eps": eps},
+         lambda x, w, b: after(F.group_norm(x.movedim(-1, 1), groups, w, b, eps)).movedim(1, -1))
+
+
+def geglu(x):
+    module = GEGLU(1, 1)
+    module.proj = torch.nn.Identity()
+    return module(x)
+
+
+def embedding(t, dim, flip, shift, max_period):
+    attrs = {"dim": dim, "flip_sin_to_cos": flip, "freq_shift": float(shift), "max_period": float(max_period)}
+    # PyTorch's f32 exp may be one unit off the nearest, which an angle of 1024 multiplies to 6e-5.
+    case("timestep_embedding", [[len(t)]], attrs,
+         lambda x: get_timestep_embedding(x.float(), dim, flip, shift, 1, max_period).double(), data=t, tolerance=1e-4)
+
+
+def main():
+    for op, function in {"gelu": F.gelu, "sigmoid": torch.sigmoid, "silu": F.silu, "tanh": torch.tanh, "abs": torch.abs,
+                         "cos": torch.cos, "erf": torch.erf, "exp": torch.exp, "neg": torch.neg, "sin": torch.sin,
+                         "square": torch.square}.items():
+        case(op, [[3, 7]], {}, function)
+    for op in ("log", "rsqrt", "sqrt"):
+        case(op, [[3, 7]], {}, getattr(torch, op), positive=(0,))
+    for op in ("add", "sub", "mul", "div", "maximum"):
+        for a, c in (([2, 3, 4], [3, 1]), ([4], [2, 1, 4]), ([2, 3], [])):
+            case(op, [a, c], {}, getattr(torch, op), positive=(1,) if op == "div" else ())
+    conv([2, 5, 7, 3], [4, 3, 3, 3], True, 1, [1, 1, 1, 1])
+    conv([1, 8, 7, 4], [6, 4, 3, 3], True, 2, [0, 0, 1, 1])
+    conv([1, 9, 6, 3], [4, 3, 5, 2], False, 3, [2, 0, 1, 1])
+    conv([2, 4, 4, 6], [5, 6, 1, 1], True, 1, [0, 0, 0, 0])
+    attention(2, 5, 77, 3, 8)
+    attention(1, 6, 6, 1, 5)
+    for eps in (1e-5, 1e-3):
+        group_norm("group_norm", [2, 5, 3, 12], 4, eps, lambda y: y)
+        group_norm("group_norm_silu", [2, 5, 3, 12], 3, eps, F.silu)
+    case("layer_norm", [[2, 3, 10], [10], [10]], {"eps": 1e-5}, lambda x, w, b: F.layer_norm(x, (10,), w, b, 1e-5))
+    case("softmax", [[3, 11]], {}, lambda x: F.softmax(x, -1))
+    case("geglu", [[3, 8]], {}, geglu)
+    case("linear", [[2, 3, 5], [4, 5], [4]], {}, F.linear)
+    case("linear", [[3, 5], [4, 5], None], {}, F.linear)
+    case("linear", [[2, 3, 4, 5], [6, 5, 1, 1], [6]], {}, lambda x, w, b: nhwc(F.conv2d(nchw(x), w, b)))
+    case("linear_add", [[2, 3, 5], [4, 5], None, [2, 3, 4]], {}, lambda x, w, b, r: F.linear(x, w) + r)
+    case("linear_geglu", [[2, 3, 5], [8, 5], [8]], {}, lambda x, w, b: geglu(F.linear(x, w, b)))
+    case("matmul", [[2, 5, 3], [2, 7, 5]], {"transpose_a": True, "transpose_b": True}, lambda a, b: a.mT @ b.mT)
+    case("matmul", [[2, 2, 3, 5], [2, 2, 5, 4]], {}, torch.matmul)
+    case("broadcast", [[3, 1]], {"shape": [2, 3, 4]}, lambda x: x.broadcast_to(2, 3, 4))
+    case("concat", [[2, 3, 2], [2, 1, 2], [2, 2, 2]], {"axis": 1}, lambda *parts: torch.cat(parts, 1))
+    case("permute", [[2, 3, 4, 5]], {"order": [0, 3, 1, 2]}, lambda x: x.permute(0, 3, 1, 2))
+    case("reshape", [[2, 6]], {"shape": [3, 4]}, lambda x: x.reshape(3, 4))
+    case("slice", [[2, 6, 3]], {"axis": 1, "begin": 2, "end": 5}, lambda x: x[:, 2:5])
+    for axes, keep in (([1], False), ([0, 2], True), ([0, 1, 2], False)):
+        attrs = {"axes": axes, "keep_dims": keep}
+        case("reduce_max", [[3, 4, 5]], attrs, lambda x: x.amax(axes, keep))
+        case("reduce_mean", [[3, 4, 5]], attrs, lambda x: x.mean(axes, keep))
+        case("reduce_sum", [[3, 4, 5]], attrs, lambda x: x.sum(axes, keep))
+    for t, dim, flip, shift, period in (([999.0, 1.0, 0.0, 20.5], 320, True, 0, 10000), ([999.0, 501.0], 32, False, 1, 10000),
+                                        ([1024.0, 7.0], 7, True, 0, 10000), ([981.0], 256, True, 0, 500)):
+        embedding(t, dim, flip, shift, period)
+    for shape, size in (([1, 4, 5, 2], (8, 10)), ([2, 4, 5, 2], (7, 9)), ([1, 7, 6, 1], (3, 11))):
+        case("upsample_nearest", [shape], {"height": size[0], "width": size[1]},
+             lambda x: nhwc(F.interpolate(nchw(x), size=size, mode="nearest")))
+    pathlib.Path(__file__).with_name("op_values.txt").write_text("\n".join(LINES))
+
+
+if __name__ == "__main__":
+    main()
