@@ -1,7 +1,9 @@
 #pragma once
-// A pass: graph in, graph out, same meaning. One pair of files each; pipeline.cpp is the list.
+// A pass: graph in, graph out, same meaning. One pair of files each; pipeline.cpp lists them.
 
 #include <functional>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "core/ir/graph.h"
@@ -13,6 +15,8 @@ namespace espalier::passes {
 using Accepts = std::function<bool(const OpCall&)>;
 bool accepts_everything(const OpCall&);
 bool accepts_nothing(const OpCall&);
+/// Takes the calls of the ops named; `{"all"}` and `{"none"}` mean what they say. Errors: UserError with did-you-mean.
+Accepts accepts_named(std::span<const std::string> ops);
 
 /// What a pass may know besides the graph.
 struct Context {

@@ -50,9 +50,6 @@ void verify_after(const Graph& graph, std::string_view pass) {
 
 }  // namespace
 
-bool accepts_everything(const OpCall&) { return true; }
-bool accepts_nothing(const OpCall&) { return false; }
-
 std::span<const Pass* const> all_passes() { return kAll; }
 
 std::vector<const Pass*> standard_pipeline() { return {std::begin(kStandard), std::end(kStandard)}; }

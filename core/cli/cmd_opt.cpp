@@ -1,0 +1,112 @@
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/terminal.h"
+#include "core/base/text.h"
+#include "core/cli/commands.h"
+#include "core/ir/parse.h"
+#include "core/ir/print.h"
+#include "core/ir/verify.h"
+#include "core/ops/registry.h"
+#include "core/passes/pipeline.h"
+
+namespace espalier::cli {
+namespace {
+
+constexpr uint64_t kMaxTextBytes = uint64_t{256} << 20;
+
+struct Options {
+  std::string graph;
+  std::vector<std::string> passes, disabled, accepts{"all"};
+  std::filesystem::path dump, out;
+  int fold_scopes = 0;
+  bool list = false, passes_given = false;
+};
+
+void list_passes(CommandContext& context) {
+  using terminal::Table;
+  Table table({Table::Align::kLeft, Table::Align::kLeft});
+  for (const passes::Pass* pass : passes::all_passes()) table.row({std::string(pass->name), std::string(pass->guarantee)});
+  std::vector<std::string> order;
+  for (const passes::Pass* pass : passes::standard_pipeline()) order.emplace_back(pass->name);
+  context.out << table.text() << "\nwithout --passes: " << join(order, ",") << '\n';
+}
+
+std::string read_graph(const std::string& graph) {
+  if (graph != "-") return read_text(graph, kMaxTextBytes);
+  std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  if (text.size() > kMaxTextBytes) throw UserError("[opt] standard input holds more than " + human_bytes(kMaxTextBytes));
+  return text;
+}
+
+void run_opt(const Options& options, CommandContext& context) {
+  if (options.list) return list_passes(context);
+  if (options.graph.empty()) throw UserError("[opt] GRAPH is missing: name a .eir file, or - for standard input");
+  const std::vector<const passes::Pass*> wanted =
+      options.passes_given ? passes::find_passes(options.passes) : passes::standard_pipeline();
+  const passes::PipelineOptions pipeline{.context = {passes::accepts_named(options.accepts)},
+                                         .disabled = options.disabled,
+                                         .verify = true,
+                                         .dump_folder = options.dump};
+  const std::string file = options.graph == "-" ? "<stdin>" : options.graph;
+  const std::vector<Graph> graphs = parse_all(read_graph(options.graph), ops::registry(), file);
+  if (graphs.empty()) throw UserError(file + ":1:1: no graph here");
+  if (!options.dump.empty() && graphs.size() > 1)
+    throw UserError("[opt] --dump-ir takes one graph, " + file + " holds " + std::to_string(graphs.size()));
+  std::string text;
+  std::vector<passes::PassRecord> records;
+  for (const Graph& graph : graphs)
+    text += print(passes::run_passes(graph, wanted, pipeline, &records), {.fold_scopes = options.fold_scopes});
+  if (context.verbosity > 0) context.err << passes::to_text(records);
+  if (options.out.empty())
+    context.out << text;
+  else
+    write_text(options.out, text);
+}
+
+}  // namespace
+
+void add_opt(CLI::App& app, CommandContext& context) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = begin_command(
+      app, context,
+      {.name = "opt",
+       .summary = "run passes over a graph in text form and print it",
+       .description = "Reads graphs in espalier's text form (.eir), checks them, runs the passes asked for, and prints what "
+                      "comes out; the graph is verified again after each pass. Without --passes it runs what every other command "
+                      "runs before a model is executed.",
+       .examples = {{"espalier opt block.eir --passes=canonicalise,cse", "two passes, result on standard output"},
+                    {"espalier opt block.eir --passes=", "only parse, verify and print"},
+                    {"espalier opt block.eir --dump-ir steps -v", "the graph after every pass that changed it, and times"},
+                    {"espalier opt unet.eir --accepts=none --fold-scopes=2", "no composites; one line per block"},
+                    {"espalier opt --list", "the passes and what each guarantees"}}});
+  command->add_option("GRAPH", options->graph, "a .eir file, or - for standard input");
+  CLI::Option* passes = command->add_option("--passes", options->passes, "names in order; a pass may be named twice")
+                            ->delimiter(',')
+                            ->type_name("a,b");
+  one_each(passes);
+  one_each(command->add_option("--disable-pass", options->disabled, "leave these passes out")->delimiter(',')->type_name("a,b"));
+  one_each(command
+               ->add_option("--accepts", options->accepts,
+                            "composites that the backend is taken to run as one kernel: all, none, or their names")
+               ->delimiter(',')
+               ->type_name("a,b"));
+  command->add_option("--dump-ir", options->dump, "write NNN_<pass>.eir and index.txt into this folder")->type_name("DIR");
+  command
+      ->add_option("--fold-scopes", options->fold_scopes, "print one line per block down to this depth; such text is for reading")
+      ->check(CLI::Range(0, 64))
+      ->type_name("N");
+  command->add_flag("--list", options->list, "print the passes and what each guarantees");
+  add_out(command, options->out, "write the text to this file instead of standard output");
+  on_run(command, context, [options, passes, &context] {
+    options->passes_given = passes->count() > 0;
+    std::erase(options->passes, "");
+    run_opt(*options, context);
+  });
+}
+
+}  // namespace espalier::cli
