@@ -161,18 +161,31 @@ class Lister {
     refuse(alone, "goes together with the attention module after it");
     const std::string attention = attention_path(side, index, i);
     finish(add(UnitKind::kPair, resnet, module, i, stage.layers.size(), {resnet, attention}));
-    list_attention(side, index, i, *layer.attention, only ? "" : "no config has attention in some layers of a stage only");
+    list_attention(side, index, i, *layer.attention, stage_attention(side, index), "");
     units_[last_attention_].skip_partners = partners(side, index, i);
   }
 
-  void list_attention(Side side, size_t index, size_t layer, const model::Attention& attention, const std::string& why_not) {
+  /// The rows that take the attention out of a whole stage: no config has it in some layers only.
+  std::vector<std::string> stage_attention(Side side, size_t index) const {
+    std::vector<std::string> rows;
+    const Stage& stage = stages_of(tree_, side)[index];
+    for (size_t i = 0; i < stage.layers.size(); ++i)
+      if (stage.layers[i].attention) rows.push_back(attention_path(side, index, i));
+    return rows;
+  }
+
+  /// `rows`: what the removal of this module means; the first of them carries the unit, the others refer to it.
+  void list_attention(Side side, size_t index, size_t layer, const model::Attention& attention,
+                      const std::vector<std::string>& rows, const std::string& why_not) {
     const int64_t here = extent(side, index);
     const std::string path = attention_path(side, index, layer);
     const size_t siblings = side == Side::kMid ? 1 : stages_of(tree_, side)[index].layers.size();
-    Unit& unit = add(UnitKind::kAttention, path, stage_path(side, index), layer, siblings, {path});
+    const bool carries = !rows.empty() && rows.front() == path;
+    Unit& unit =
+        add(UnitKind::kAttention, path, stage_path(side, index), layer, siblings, carries ? rows : std::vector<std::string>{});
     last_attention_ = units_.size() - 1;
     shape(unit, here, attention.channels, here, attention.channels);
-    if (!why_not.empty()) refuse(unit, why_not);
+    if (!carries) refuse(unit, why_not.empty() ? "goes together with " + rows.front() : why_not);
     for (size_t b = 0; b < attention.blocks.size(); ++b) {
       const std::string block = block_path(side, index, layer, b);
       Unit& one = add(UnitKind::kTransformerBlock, block, path, b, attention.blocks.size(), {block});
@@ -194,7 +207,7 @@ class Lister {
       const std::string attention = attention_path(Side::kMid, 0, 0);
       shape(add(UnitKind::kMidTail, attention, "mid_block", 0, 1, {attention, resnet_path(Side::kMid, 0, 1)}), here, channels,
             here, channels);
-      list_attention(Side::kMid, 0, 0, *tree_.mid->attention, "goes together with the second resnet");
+      list_attention(Side::kMid, 0, 0, *tree_.mid->attention, {}, "goes together with the second resnet");
     }
   }
 

@@ -16,92 +16,92 @@
 
 namespace esp {
 inline namespace v0 {
-  namespace detail {
+namespace detail {
 
-  constexpr uint32_t build_flags() {
-    uint32_t flags = 0;
+constexpr uint32_t build_flags() {
+  uint32_t flags = 0;
 #if !defined(NDEBUG) && !defined(__OPTIMIZE__)
-    flags |= ESP_BUILD_DEBUG;
+  flags |= ESP_BUILD_DEBUG;
 #endif
 #if defined(__SANITIZE_ADDRESS__)
-    flags |= ESP_BUILD_ASAN;
+  flags |= ESP_BUILD_ASAN;
 #endif
 #if defined(__SANITIZE_THREAD__)
-    flags |= ESP_BUILD_TSAN;
+  flags |= ESP_BUILD_TSAN;
 #endif
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
-    flags |= ESP_BUILD_ASAN;
+  flags |= ESP_BUILD_ASAN;
 #endif
 #if __has_feature(thread_sanitizer)
-    flags |= ESP_BUILD_TSAN;
+  flags |= ESP_BUILD_TSAN;
 #endif
 #endif
-    return flags;
-  }
+  return flags;
+}
 
-  template <typename C>
-  esp_component component_of() {
-    const spec_table& table = specs_of<C>();
-    esp_component c{};
-    c.struct_size = sizeof(c);
-    c.kind = str(C::kind);
-    c.id = str(C::id);
-    c.doc = str(C::doc);
-    c.params = table.specs.data();
-    c.param_count = table.specs.size();
-    c.vtable = C::vtable();
-    return c;
-  }
+template <typename C>
+esp_component component_of() {
+  const spec_table& table = specs_of<C>();
+  esp_component c{};
+  c.struct_size = sizeof(c);
+  c.kind = str(C::kind);
+  c.id = str(C::id);
+  c.doc = str(C::doc);
+  c.params = table.specs.data();
+  c.param_count = table.specs.size();
+  c.vtable = C::vtable();
+  return c;
+}
 
-  template <typename C>
-  void init_one() {
-    if constexpr (requires { C::init(); }) C::init();
-  }
-  template <typename C>
-  void deinit_one() {
-    if constexpr (requires { C::deinit(); }) C::deinit();
-  }
+template <typename C>
+void init_one() {
+  if constexpr (requires { C::init(); }) C::init();
+}
+template <typename C>
+void deinit_one() {
+  if constexpr (requires { C::deinit(); }) C::deinit();
+}
 
-  template <typename... Components>
-  struct plugin {
-    static esp_status init(const esp_host* h) noexcept {
-      host_slot() = h;
-      return guard([] { (init_one<Components>(), ...); });
-    }
-    static void deinit() noexcept {
-      guard([] { (deinit_one<Components>(), ...); });
-      host_slot() = nullptr;
-    }
-    /// The same table at every call; made at the first, never freed.
-    static const esp_plugin* table(std::string_view id, std::string_view version, std::string_view vendor,
-                                   std::string_view license) {
-      static const esp_plugin* made = [&] {
-        auto* components = new std::vector<esp_component>{component_of<Components>()...};
-        auto* p = new esp_plugin{};
-        p->magic = ESP_MAGIC;
-        p->struct_size = sizeof(*p);
-        p->abi_major = ESP_ABI_MAJOR;
-        p->abi_minor = ESP_ABI_MINOR;
-        p->need_minor = ESP_ABI_MINOR;
-        p->need_opset = ESP_OPSET;
-        p->build_flags = build_flags();
-        p->id = str(id);
-        p->version = str(version);
-        p->vendor = str(vendor);
-        p->license = str(license);
-        p->components = components->data();
-        p->component_count = components->size();
-        p->init = &plugin::init;
-        p->deinit = &plugin::deinit;
-        return p;
-      }();
-      return made;
-    }
-  };
+template <typename... Components>
+struct plugin {
+  static esp_status init(const esp_host* h) noexcept {
+    host_slot() = h;
+    return guard([] { (init_one<Components>(), ...); });
+  }
+  static void deinit() noexcept {
+    guard([] { (deinit_one<Components>(), ...); });
+    host_slot() = nullptr;
+  }
+  /// The same table at every call; made at the first, never freed.
+  static const esp_plugin* table(std::string_view id, std::string_view version, std::string_view vendor,
+                                 std::string_view license) {
+    static const esp_plugin* made = [&] {
+      auto* components = new std::vector<esp_component>{component_of<Components>()...};
+      auto* p = new esp_plugin{};
+      p->magic = ESP_MAGIC;
+      p->struct_size = sizeof(*p);
+      p->abi_major = ESP_ABI_MAJOR;
+      p->abi_minor = ESP_ABI_MINOR;
+      p->need_minor = ESP_ABI_MINOR;
+      p->need_opset = ESP_OPSET;
+      p->build_flags = build_flags();
+      p->id = str(id);
+      p->version = str(version);
+      p->vendor = str(vendor);
+      p->license = str(license);
+      p->components = components->data();
+      p->component_count = components->size();
+      p->init = &plugin::init;
+      p->deinit = &plugin::deinit;
+      return p;
+    }();
+    return made;
+  }
+};
 
-  }  // namespace detail
-}  // namespace )
+}  // namespace detail
+}  // namespace v0
 }  // namespace esp
 
 /// The four texts must be string literals: the tables keep views of them.
