@@ -9,6 +9,8 @@
 namespace espalier::ops {
 namespace {
 
+constexpr int64_t kMaxPadding = int64_t{1} << 20;  // pixels; far beyond use, and sums of extents cannot overflow
+
 struct Geometry {
   int64_t stride, top, left, bottom, right, kernel_h, kernel_w;
 };
@@ -17,7 +19,8 @@ Geometry geometry(const OpCall& call) {
   const std::vector<int64_t>& pad = call.attrs.ints("padding");
   if (pad.size() != 4) refuse(call, "padding has " + std::to_string(pad.size()) + " values, needs 4: top, left, bottom, right");
   for (int64_t p : pad)
-    if (p < 0) refuse(call, "padding " + std::to_string(p) + " is negative");
+    if (p < 0 || p > kMaxPadding)
+      refuse(call, "padding " + std::to_string(p) + (p < 0 ? " is negative" : " is over " + std::to_string(kMaxPadding)));
   const int64_t stride = call.attrs.i("stride");
   if (stride < 1) refuse(call, "stride is " + std::to_string(stride) + ", must be at least 1");
   const Shape& weight = call.inputs[1].shape;
@@ -37,7 +40,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   if (room_h < 0 || room_w < 0)
     refuse(call, "a filter of " + std::to_string(g.kernel_h) + "x" + std::to_string(g.kernel_w) + " does not fit into " +
                      std::to_string(x[1] + g.top + g.bottom) + "x" + std::to_string(x[2] + g.left + g.right) + " padded pixels");
-  return {{call.inputs[0].dtype, {x[0], room_h / g.stride + 1, room_w / g.stride + 1, weight[0]}}};
+  return one_result(call, call.inputs[0].dtype, {x[0], room_h / g.stride + 1, room_w / g.stride + 1, weight[0]});
 }
 
 Cost cost(const OpCall& call) {

@@ -15,7 +15,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   need_one_floating_dtype(call);
   const std::optional<Shape> shape = broadcast_shape(call.inputs[0].shape, call.inputs[1].shape);
   if (!shape) refuse(call, operand(call, 0) + " and " + operand(call, 1) + ", which do not broadcast");
-  return {{call.inputs[0].dtype, *shape}};
+  return one_result(call, call.inputs[0].dtype, *shape);
 }
 
 Cost cost(const OpCall& call) { return streaming_cost(call, 1); }

@@ -54,7 +54,7 @@ Sample sample(const Shape& x, const Shape& weight, bool bias) {
 
 namespace plain {
 
-std::vector<TensorType> infer(const OpCall& call) { return {{call.inputs[0].dtype, product_shape(call)}}; }
+std::vector<TensorType> infer(const OpCall& call) { return one_result(call, call.inputs[0].dtype, product_shape(call)); }
 Cost cost(const OpCall& call) { return product_cost(call, 0); }
 
 void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefResult> out) {
@@ -81,7 +81,7 @@ namespace with_residual {
 std::vector<TensorType> infer(const OpCall& call) {
   const Shape shape = product_shape(call);
   need_shape(call, 3, shape, "the shape of the product");
-  return {{call.inputs[0].dtype, shape}};
+  return one_result(call, call.inputs[0].dtype, shape);
 }
 Cost cost(const OpCall& call) { return product_cost(call, 1); }
 
@@ -110,7 +110,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   const Shape shape = product_shape(call);
   if (shape.back() % 2 != 0)
     refuse(call, "weight has " + std::to_string(shape.back()) + " output channels, needs an even number");
-  return {{call.inputs[0].dtype, with_last(shape, shape.back() / 2)}};
+  return one_result(call, call.inputs[0].dtype, with_last(shape, shape.back() / 2));
 }
 Cost cost(const OpCall& call) { return product_cost(call, 11); }
 

@@ -31,7 +31,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   std::vector<int64_t> dims = a.dims();
   dims[dims.size() - 2] = e.m;
   dims[dims.size() - 1] = e.n;
-  return {{call.inputs[0].dtype, Shape(std::move(dims))}};
+  return one_result(call, call.inputs[0].dtype, Shape(std::move(dims)));
 }
 
 Cost cost(const OpCall& call) {
@@ -40,17 +40,40 @@ Cost cost(const OpCall& call) {
   return cost;
 }
 
+// The sum of op_common's dot, over strided operands: packed or not, an element has the same bits.
+double dot_strided(const double* a, int64_t a_step, const double* b, int64_t b_step, int64_t n) {
+  if (a_step == 1 && b_step == 1) return dot(a, b, n);
+  double partial[4] = {0, 0, 0, 0};
+  const int64_t whole = n / 4 * 4;
+  for (int64_t k = 0; k < n; ++k) partial[k < whole ? k % 4 : 0] += a[k * a_step] * b[k * b_step];
+  return (partial[0] + partial[1]) + (partial[2] + partial[3]);
+}
+
+/// One batch's matrix [rows, columns] as [columns, rows].
+std::vector<double> transposed(const double* matrix, int64_t rows, int64_t columns) {
+  std::vector<double> result(static_cast<size_t>(rows * columns));
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) result[static_cast<size_t>(c * rows + r)] = matrix[r * columns + c];
+  return result;
+}
+
 void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefResult> out) {
   const Extents e = extents(call);
   const bool ta = call.attrs.b("transpose_a"), tb = call.attrs.b("transpose_b");
-  const int64_t a_row = ta ? 1 : e.k, a_step = ta ? e.m : 1, b_column = tb ? e.k : 1, b_step = tb ? 1 : e.n;
+  // A whole product reads every column of b once for each row of a, which is worth packing; a few samples are not.
+  const bool pack = !tb && out[0].only.empty();
+  std::vector<double> packed;
+  int64_t batch_packed = -1;
   out[0].fill([&](int64_t index) {
     const int64_t column = index % e.n, row = index / e.n % e.m, batch = index / (e.n * e.m);
-    const double* a = in[0].data.data() + batch * e.m * e.k + row * a_row;
-    const double* b = in[1].data.data() + batch * e.k * e.n + column * b_column;
-    double sum = 0;
-    for (int64_t k = 0; k < e.k; ++k) sum += a[k * a_step] * b[k * b_step];
-    return sum;
+    const double* a = in[0].data.data() + batch * e.m * e.k + row * (ta ? 1 : e.k);
+    const double* b = in[1].data.data() + batch * e.k * e.n;
+    if (pack && batch != batch_packed) {
+      packed = transposed(b, e.k, e.n);
+      batch_packed = batch;
+    }
+    if (pack) return dot_strided(a, ta ? e.m : 1, packed.data() + column * e.k, 1, e.k);
+    return dot_strided(a, ta ? e.m : 1, b + column * (tb ? e.k : 1), tb ? 1 : e.n, e.k);
   });
 }
 

@@ -27,7 +27,7 @@ Shape wanted_shape(const OpCall& call) {
                      " are allowed");
   for (int64_t d : dims)
     if (d < 0) refuse(call, "shape " + to_string(Shape(dims)) + " has a negative extent");
-  return Shape(dims);
+  return one_result(call, call.inputs[0].dtype, Shape(dims))[0].shape;
 }
 
 namespace reshaping {
@@ -111,7 +111,7 @@ std::vector<TensorType> infer(const OpCall& call) {
       refuse(call, operand(call, i) + " but " + operand(call, 0) + "; only dimension " + std::to_string(axis) + " may differ");
     dims[static_cast<size_t>(axis)] += part.shape[axis];
   }
-  return {{first.dtype, Shape(std::move(dims))}};
+  return one_result(call, first.dtype, Shape(std::move(dims)));
 }
 
 void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefResult> out) {

@@ -73,6 +73,17 @@ std::vector<int64_t> strides_of(const Shape& shape) {
   return strides;
 }
 
+std::vector<TensorType> one_result(const OpCall& call, DType dtype, Shape shape) {
+  constexpr int64_t kMaxElements = int64_t{1} << 48;
+  int64_t elements = 1;
+  for (int64_t extent : shape.dims()) {
+    if (extent > 0 && elements > kMaxElements / extent)
+      refuse(call, "a result of " + to_string(shape) + " holds more than 2^48 elements");
+    elements *= extent;
+  }
+  return {{dtype, std::move(shape)}};
+}
+
 Cost streaming_cost(const OpCall& call, double other_per_element) {
   Cost cost;
   for (const TensorType& type : call.inputs) cost.bytes_read += static_cast<double>(type.bytes());

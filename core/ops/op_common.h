@@ -28,6 +28,9 @@ int normal_axis(const OpCall& call, int64_t axis, int rank);
 /// Row-major strides in elements.
 std::vector<int64_t> strides_of(const Shape& shape);
 
+/// One result of `dtype` and `shape`; refuses more than 2^48 elements, so that no later product of extents overflows.
+std::vector<TensorType> one_result(const OpCall& call, DType dtype, Shape shape);
+
 /// A cost that reads every operand once and writes every result once, with `other` flops per result element.
 Cost streaming_cost(const OpCall& call, double other_per_element);
 /// Product of all extents but the last.

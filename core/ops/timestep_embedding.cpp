@@ -19,7 +19,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   if (static_cast<double>(dim / 2) == call.attrs.f("freq_shift"))
     refuse(call, "freq_shift equals half of dim, so that no frequency is finite");
   if (!(call.attrs.f("max_period") > 0)) refuse(call, "max_period must be positive");
-  return {{DType::kF32, {call.inputs[0].shape[0], dim}}};
+  return one_result(call, DType::kF32, {call.inputs[0].shape[0], dim});
 }
 
 Cost cost(const OpCall& call) { return streaming_cost(call, 4); }

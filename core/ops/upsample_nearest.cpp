@@ -16,7 +16,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   if (height < 1 || width < 1)
     refuse(call, "target is " + std::to_string(height) + "x" + std::to_string(width) + " pixels, must be at least 1x1");
   if (x[1] < 1 || x[2] < 1) refuse(call, operand(call, 0) + "; it needs at least one pixel");
-  return {{call.inputs[0].dtype, {x[0], height, width, x[3]}}};
+  return one_result(call, call.inputs[0].dtype, {x[0], height, width, x[3]});
 }
 
 Cost cost(const OpCall& call) { return streaming_cost(call, 0); }
