@@ -30,10 +30,7 @@ void append_utf8(std::string& text, unsigned code) {
 
 }  // namespace
 
-JsonReader::JsonReader(std::string_view text, int max_depth) : input_(text), max_depth_(max_depth) {
-  if (input_.substr(0, 3) == "\xEF\xBB\xBF")
-    fail("begins with a byte-order mark; save it as UTF-8 without one", 0, JsonFault::Kind::kUtf8);
-}
+JsonReader::JsonReader(std::string_view text, int max_depth) : input_(text), max_depth_(max_depth) {}
 
 void JsonReader::fail(std::string what, uint64_t at, JsonFault::Kind kind) const { throw JsonFault{kind, at, std::move(what)}; }
 
@@ -89,6 +86,8 @@ JsonReader::Event JsonReader::value() {
     read_number();
     return done(Event::kNumber);
   }
+  if (at_ == 0 && input_.substr(0, 3) == "\xEF\xBB\xBF")
+    fail("begins with a byte-order mark; save it as UTF-8 without one", 0, JsonFault::Kind::kUtf8);
   fail("expected a value, found " + found(), at_);
 }
 

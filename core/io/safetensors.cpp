@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -74,6 +75,12 @@ class OpenFile {
     }
     return bytes;
   }
+  // Of the open file itself, whatever its name points to by now.
+  fs::path real_path() const {
+    std::error_code error;
+    const fs::path path = fs::read_symlink("/proc/self/fd/" + std::to_string(fd_), error);
+    return error ? fs::canonical(name_) : path;
+  }
   const std::string& name() const { return name_; }
   uint64_t size() const { return size_; }
   int fd() const { return fd_; }
@@ -118,9 +125,15 @@ void report(const OpenOptions& options, const std::vector<std::string>& notes) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(const fs::path& path, const OpenOptions& options) {
+bool is_inside(const fs::path& path, const fs::path& root) {
+  return std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
+}
+
+SafetensorsFile::SafetensorsFile(const fs::path& path, const OpenOptions& options, const fs::path& root) {
   const OpenFile file(path);
   name_ = file.name();
+  if (!root.empty() && !is_inside(file.real_path(), root))
+    throw UserError(name_ + ": is a link out of the index's folder; put the file itself there");
   const uint64_t length = checked_header_length(file, options);
   data_begin_ = 8 + length;
   header_ = parse_safetensors_header(file.read(8, length), file.size() - data_begin_, name_);

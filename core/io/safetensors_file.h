@@ -18,7 +18,9 @@ namespace espalier::io {
 
 class SafetensorsFile final : public TensorSource {
  public:
-  SafetensorsFile(const std::filesystem::path& path, const OpenOptions& options);
+  /// With a `root`, refuses a file that lies outside it once links are followed (checked on the opened file, so that a
+  /// link swapped in between does not help).
+  SafetensorsFile(const std::filesystem::path& path, const OpenOptions& options, const std::filesystem::path& root = {});
   ~SafetensorsFile() override;
   SafetensorsFile(const SafetensorsFile&) = delete;
   SafetensorsFile& operator=(const SafetensorsFile&) = delete;
@@ -45,5 +47,8 @@ class SafetensorsFile final : public TensorSource {
   mutable std::mutex copies_mutex_;
   mutable std::unordered_map<std::string, std::vector<std::byte>> copies_;
 };
+
+/// Whether `path` is `root` or below it; both canonical.
+bool is_inside(const std::filesystem::path& path, const std::filesystem::path& root);
 
 }  // namespace espalier::io

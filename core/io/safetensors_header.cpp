@@ -216,7 +216,7 @@ class HeaderParser {
         empty = true;
       else if (!multiply(product, dim, product))
         fail("tensor " + in_quotes(entry.name) + " of shape " + to_string(header_.shape_of(entry)) +
-             " has more bytes than 64 bits can count");
+             " is larger than any file can be");
     }
     bits = empty ? 0 : product;
     const std::string type = std::string(entry.dtype->name) + to_string(header_.shape_of(entry));

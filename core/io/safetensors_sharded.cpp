@@ -143,10 +143,6 @@ fs::path allowed_root(const fs::path& folder) {
   return real;
 }
 
-bool inside(const fs::path& path, const fs::path& root) {
-  return std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
-}
-
 class ShardedSource final : public TensorSource {
  public:
   ShardedSource(const fs::path& path, const OpenOptions& options) : name_(path.string()) {
@@ -177,12 +173,15 @@ class ShardedSource final : public TensorSource {
       std::error_code error;
       const fs::path real = fs::canonical(folder / shard, error);
       if (error)
-        errors.add(name_ + ": shard " + in_quotes(shard) + " is missing; download it beside the index");
-      else if (!inside(real, root))
-        errors.add(name_ + ": shard " + in_quotes(shard) + " is a link out of the index's folder; put the file itself there");
+        add(errors, "shard " + in_quotes(shard) + " is missing; download it beside the index");
+      else if (!is_inside(real, root))
+        add(errors, "shard " + in_quotes(shard) + " is a link out of the index's folder; put the file itself there");
+      else if (fs::hard_link_count(real, error) > 1 && !error)
+        report(options, name_ + ": shard " + in_quotes(shard) + " has other hard links; what changes there changes here");
     }
-    errors.throw_if_any();
-    for (const std::string& shard : index.shards) shards_.push_back(std::make_unique<SafetensorsFile>(folder / shard, options));
+    throw_all(errors);
+    for (const std::string& shard : index.shards)
+      shards_.push_back(std::make_unique<SafetensorsFile>(folder / shard, options, root));
   }
 
   void check(const ShardIndex& index, const OpenOptions& options) {
@@ -208,20 +207,26 @@ class ShardedSource final : public TensorSource {
       if (listed.count(name) == 0)
         add(errors,
             "tensor " + in_quotes(name) + " of shard " + in_quotes(index.shards[shard_of_[name]]) + " is not in the index");
-    if (faults_ > kListedFaults)
-      errors.add(name_ + ": and " + with_commas(static_cast<int64_t>(faults_ - kListedFaults)) + " more");
-    errors.throw_if_any();
+    throw_all(errors);
     for (const auto& shard : shards_) total += shard->data_bytes();
     if (index.total_size && *index.total_size != total) {
-      const std::string note = name_ + ": total_size is " + std::to_string(*index.total_size) + ", the shards hold " +
-                               std::to_string(total) + " bytes";
-      if (options.strict) throw UserError(note);
-      if (options.notes != nullptr) options.notes->push_back(note);
+      report(options, name_ + ": total_size is " + std::to_string(*index.total_size) + ", the shards hold " +
+                          std::to_string(total) + " bytes");
     }
+  }
+
+  static void report(const OpenOptions& options, std::string note) {
+    if (options.strict) throw UserError(note);
+    if (options.notes != nullptr) options.notes->push_back(std::move(note));
   }
 
   void add(ErrorList& errors, const std::string& fault) {
     if (++faults_ <= kListedFaults) errors.add(name_ + ": " + fault);
+  }
+  void throw_all(ErrorList& errors) const {
+    if (faults_ > kListedFaults)
+      errors.add(name_ + ": and " + with_commas(static_cast<int64_t>(faults_ - kListedFaults)) + " more");
+    errors.throw_if_any();
   }
 
   std::string name_;

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 
 #define TOML_EXCEPTIONS 1
+#define TOML_MAX_NESTED_VALUES 64
 #define TOML_HEADER_ONLY 0
 #include <toml++/toml.h>
 
