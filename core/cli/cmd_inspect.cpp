@@ -2,8 +2,11 @@
 #include <memory>
 
 #include "core/base/error.h"
+#include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
+#include "core/inspect/explain.h"
 #include "core/inspect/html.h"
+#include "core/inspect/session.h"
 #include "core/inspect/summary.h"
 #include "core/model/model.h"
 
@@ -12,8 +15,8 @@ namespace {
 
 struct Options {
   std::string model;
-  bool json = false, expand = false, large_headers = false;
-  std::string html;
+  bool json = false, explain = false, expand = false, large_headers = false;
+  std::string html, backend = "cpu";
   std::vector<int64_t> size;
   int64_t tokens = 77;
 };
@@ -32,6 +35,18 @@ std::string layout_text(model::ModelLayout layout) {
   return "";
 }
 
+void explain_model(const model::Model& model, const Options& options, const std::string& title, CommandContext& context) {
+  model::GraphOptions sizes{.tokens = options.tokens};
+  if (!options.size.empty()) sizes.height = options.size[0], sizes.width = options.size[1];
+  if (sizes.height == 0 && model.config.sample_size == 0)
+    throw UserError("[" + options.model + "] the config has no sample_size; say which size with --size H W");
+  inspect::SessionOptions session;
+  session.backend = choose_backend(context, options.backend);
+  const lower::CallList list = inspect::compile(model.tree, sizes, session);
+  context.out << title << "\nbackend  " << (session.backend ? session.backend->describe() : "the built-in reference") << "\n\n"
+              << inspect::explain(list, {.expand = options.expand});
+}
+
 void run_inspect(const Options& options, CommandContext& context) {
   ErrorList errors;
   for (const int64_t extent : options.size)
@@ -42,11 +57,12 @@ void run_inspect(const Options& options, CommandContext& context) {
   errors.throw_if_any();
 
   const model::Model model = model::load_model(options.model, {.structure_only = true, .large_headers = options.large_headers});
+  for (const std::string& note : model.notes) context.err << "espalier: note: " << note << '\n';
+  const std::string title = options.model + "  (" + layout_text(model.layout) + ")";
+  if (options.explain) return explain_model(model, options, title, context);
   inspect::SummaryOptions sizes{.tokens = options.tokens};
   if (!options.size.empty()) sizes.height = options.size[0], sizes.width = options.size[1];
   const inspect::ModelSummary summary = inspect::summarise(model, sizes);
-  for (const std::string& note : model.notes) context.err << "espalier: note: " << note << '\n';
-  const std::string title = options.model + "  (" + layout_text(model.layout) + ")";
   if (options.json) {
     context.out << inspect::to_json(summary);
   } else if (!options.html.empty()) {
@@ -72,7 +88,8 @@ void add_inspect(CLI::App& app, CommandContext& context) {
            {"espalier inspect sdxl/unet", "the tree, equal blocks on one line"},
            {"espalier inspect sdxl-base-unet.json --expand", "every block on a line of its own, down to attn1, attn2, ff"},
            {"espalier inspect sdxl/unet --json | jq .parameters", "for programs"},
-           {"espalier inspect sdxl/unet --html sdxl.html", "one page for a browser, nothing to install"}}});
+           {"espalier inspect sdxl/unet --html sdxl.html", "one page for a browser, nothing to install"},
+           {"espalier inspect sdxl/unet --explain --size 64 64", "which kernels run it, what was refused, where memory peaks"}}});
   command
       ->add_option(
           "MODEL", options->model,
@@ -80,8 +97,15 @@ void add_inspect(CLI::App& app, CommandContext& context) {
       ->required();
   CLI::Option* json = command->add_flag("--json", options->json, "print one JSON object instead of the tree");
   CLI::Option* html = command->add_option("--html", options->html, "write a self-contained page")->type_name("FILE");
+  CLI::Option* explain = command->add_flag("--explain", options->explain,
+                                           "instead: which kernel runs what and why, work and memory of the lowered graph");
   html->excludes(json);
-  command->add_flag("--expand", options->expand, "every block on a line of its own");
+  explain->excludes(json)->excludes(html);
+  command
+      ->add_option("--backend", options->backend,
+                   "whose kernels --explain shows: cpu, reference, or a plugin's id (default: cpu)")
+      ->type_name("NAME");
+  command->add_flag("--expand", options->expand, "every block, or with --explain every call, on a line of its own");
   command->add_option("--size", options->size, "height and width of the latent instead of the config's sample_size")
       ->expected(2)
       ->type_name("H W");
