@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
 #include "core/inspect/explain.h"
@@ -39,7 +40,7 @@ void explain_model(const model::Model& model, const Options& options, const std:
   model::GraphOptions sizes{.tokens = options.tokens};
   if (!options.size.empty()) sizes.height = options.size[0], sizes.width = options.size[1];
   if (sizes.height == 0 && model.config.sample_size == 0)
-    throw UserError("[" + options.model + "] the config has no sample_size; say which size with --size H W");
+    throw UserError("[" + printable(options.model) + "] the config has no sample_size; say which size with --size H W");
   inspect::SessionOptions session;
   session.backend = choose_backend(context, options.backend);
   const lower::CallList list = inspect::compile(model.tree, sizes, session);
@@ -58,7 +59,7 @@ void run_inspect(const Options& options, CommandContext& context) {
 
   const model::Model model = model::load_model(options.model, {.structure_only = true, .large_headers = options.large_headers});
   for (const std::string& note : model.notes) context.err << "espalier: note: " << note << '\n';
-  const std::string title = options.model + "  (" + layout_text(model.layout) + ")";
+  const std::string title = printable(options.model, 1000) + "  (" + layout_text(model.layout) + ")";
   if (options.explain) return explain_model(model, options, title, context);
   inspect::SummaryOptions sizes{.tokens = options.tokens};
   if (!options.size.empty()) sizes.height = options.size[0], sizes.width = options.size[1];
