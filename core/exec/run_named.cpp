@@ -1,5 +1,7 @@
 #include "core/base/error.h"
 #include "core/exec/executor.h"
+#include "core/exec/reference_call.h"
+#include "core/ops/interpret.h"
 
 namespace espalier::exec {
 namespace {
@@ -40,6 +42,25 @@ FloatTensors run_named(Executor& executor, const FloatTensors& inputs) {
   }
   for (size_t i = 0; i < executor.list().outputs.size(); ++i) out.push_back(results[output_name(graph, i)].values.data());
   executor.run(in, out);
+  return results;
+}
+
+FloatTensors run_reference(const Graph& graph, const FloatTensors& inputs, const io::TensorSourcePtr& weights) {
+  const auto source = [&](const Node& node) {
+    const TensorType& type = graph.type(node.results[0]);
+    if (node.kind == NodeKind::kParam) {
+      ESP_CHECK(weights != nullptr);
+      const io::TensorRef tensor = weights->get(node.label);
+      return widen(tensor.type.dtype, tensor.bytes.data(), static_cast<size_t>(type.shape.elements()));
+    }
+    const auto found = inputs.find(node.label);
+    if (found == inputs.end()) throw UserError("[inputs] '" + node.label + "' is missing, want " + to_string(type));
+    return std::vector<double>(found->second.values.begin(), found->second.values.end());
+  };
+  const std::vector<std::vector<double>> values = ops::interpret(graph, source, false);
+  FloatTensors results;
+  for (size_t i = 0; i < values.size(); ++i)
+    results[output_name(graph, i)] = {graph.type(graph.outputs()[i].value).shape, {values[i].begin(), values[i].end()}};
   return results;
 }
 

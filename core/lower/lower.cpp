@@ -98,10 +98,11 @@ class Lowering {
       if (node.kind != NodeKind::kOp || node.is(ops::reshape_def)) continue;
       Call call;
       call.node = i;
-      std::vector<bool> params(node.inputs.size());
+      const OpCall op_call = graph_.call(node);
+      std::vector<bool> params(op_call.inputs.size());  // optional operands that are left out have a place too
       for (size_t k = 0; k < node.inputs.size(); ++k)
         if ((params[k] = is_param(node.inputs[k])) && k < 64) call.param_mask |= uint64_t{1} << k;
-      const KernelChoice& choice = cache_.support(graph_.call(node), node.path, params);
+      const KernelChoice& choice = cache_.support(op_call, node.path, params);
       call.on_backend = choice.accepted;
       call.kernel = choice.accepted ? choice.kernel : "reference";
       call.workspace_bytes = choice.accepted ? choice.workspace_bytes : 0;
@@ -147,6 +148,7 @@ class Lowering {
     for (Call& call : list_.calls) {
       const Node& node = graph_.node(call.node);
       for (Value operand : node.inputs) call.inputs.push_back(place(operand));
+      call.inputs.resize(std::max(call.inputs.size(), (*node.op->inputs).size()));
       for (Value result : node.results) call.results.push_back(place(result));
     }
   }

@@ -1,0 +1,79 @@
+#pragma once
+// The host's side of espalier/host.h: the table that every plugin gets, and calling into a plugin safely.
+
+#include <espalier/host.h>
+#include <espalier/plugin.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/io/tensor_source.h"
+
+namespace espalier::plugins {
+
+/// The one table of this process: error sink per thread, log lines under category `plugin`, "esp.host.rng/1".
+const esp_host* host_table();
+
+/// What the plugin said with set_error on this thread since the last `clear_plugin_error`; printable.
+std::string plugin_error();
+void clear_plugin_error();
+
+inline std::string_view view(esp_str text) {
+  return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
+}
+inline esp_str to_esp(std::string_view text) { return {text.data(), text.size()}; }
+
+/// "failed", "invalid argument", …; "status 17" for a number that the ABI does not have.
+std::string status_text(esp_status status);
+
+/// Throws the error for a status other than ESP_OK: "[who] call: text". UserError for ESP_UNSUPPORTED and
+/// ESP_INVALID_ARGUMENT (the plugin refuses what the user gave it), Error otherwise.
+[[noreturn]] void throw_status(const std::string& who, const std::string& call, esp_status status);
+
+/// Calls into a plugin: clears the error sink first, and turns an exception that escapes (a fault of the plugin) into
+/// an Error that names it. `who`: the component id.
+template <typename F>
+auto guarded(const std::string& who, const char* call, F&& f) -> decltype(f()) {
+  clear_plugin_error();
+  try {
+    return f();
+  } catch (const std::exception& error) {
+    throw Error("[" + who + "] an exception left " + call + ", which the plugin ABI forbids: " + error.what());
+  } catch (...) {
+    throw Error("[" + who + "] an exception left " + call + ", which the plugin ABI forbids");
+  }
+}
+
+/// `guarded` for a function that returns a status.
+template <typename F>
+void checked(const std::string& who, const char* call, F&& f) {
+  const esp_status status = guarded(who, call, f);
+  if (status != ESP_OK) throw_status(who, call, status);
+}
+
+/// Weights of a model as plugins read them. `source` may be null (a lone config). Must outlive the table.
+class WeightsTable {
+ public:
+  explicit WeightsTable(io::TensorSourcePtr source);
+  WeightsTable(const WeightsTable&) = delete;
+  WeightsTable& operator=(const WeightsTable&) = delete;
+  const esp_weights* table() const { return &table_; }
+
+ private:
+  const std::vector<const std::string*>& under(std::string_view path);
+  static uint64_t count(void* ctx, esp_str path);
+  static esp_status describe(void* ctx, esp_str path, uint64_t index, esp_str* name, esp_tensor_type* type);
+  static esp_status read_f32(void* ctx, esp_str name, float* out, uint64_t capacity);
+
+  io::TensorSourcePtr source_;
+  esp_weights table_{};
+  std::string cached_path_;                       // of the last query: plugins ask count, then describe 0…count-1
+  std::vector<const std::string*> cached_names_;  // the source's own strings
+  bool cached_ = false;
+};
+
+esp_tensor_type to_esp(const TensorType& type);
+
+}  // namespace espalier::plugins

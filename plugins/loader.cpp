@@ -1,0 +1,63 @@
+#include "plugins/loader.h"
+
+#define BOOST_DLL_USE_STD_FS
+#include <boost/dll/shared_library.hpp>
+
+#include "core/base/text.h"
+#include "plugins/elf.h"
+#include "plugins/host.h"
+
+namespace espalier::plugins {
+namespace {
+
+// Handles are leaked on purpose: destructors of thread-locals, symbols that are unique across libraries, and threads of
+// a plugin's own libraries all make dlclose unsafe (notes of glibc, dlclose(3)).
+void keep_loaded(boost::dll::shared_library library) { new boost::dll::shared_library(std::move(library)); }
+
+// The system's text names the file first; the verdict does so already.
+std::string without_path(std::string text, const std::filesystem::path& file) {
+  for (const std::string& name : {file.string() + ": ", std::filesystem::absolute(file).string() + ": "})
+    for (size_t at; (at = text.find(name)) != std::string::npos;) text.erase(at, name.size());
+  const std::string prefix = "boost::dll::shared_library::load() failed: ";
+  if (text.rfind(prefix, 0) == 0) text.erase(0, prefix.size());
+  return printable(text, 400);
+}
+
+}  // namespace
+
+Verdict load(const Candidate& candidate) {
+  Verdict verdict{candidate.file, candidate.origin, candidate.named};
+  const auto refuse = [&](std::string why) {
+    verdict.reason = std::move(why);
+    return verdict;
+  };
+  const std::string name = candidate.file.filename().string();
+  if (name.size() <= kSuffix.size() || name.compare(name.size() - kSuffix.size(), kSuffix.size(), kSuffix) != 0)
+    return refuse("its name does not end in .esp.so");
+  const ElfFacts facts = examine_library(candidate.file);
+  verdict.file_bytes = facts.file_bytes;
+  if (!facts.problem.empty()) return refuse(facts.problem);
+
+  esp_plugin_query_fn query = nullptr;
+  try {
+    boost::dll::shared_library library(std::filesystem::absolute(candidate.file),
+                                       boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    if (library.has(ESP_QUERY_SYMBOL)) query = &library.get<const esp_plugin*(uint32_t, uint32_t)>(ESP_QUERY_SYMBOL);
+    keep_loaded(std::move(library));
+  } catch (const std::exception& error) {
+    return refuse("the system's loader refused it: " + without_path(error.what(), candidate.file));
+  }
+  if (query == nullptr) return refuse("it does not export " ESP_QUERY_SYMBOL);
+  try {
+    const esp_plugin* plugin = guarded(name, ESP_QUERY_SYMBOL, [&] { return query(ESP_ABI_MAJOR, ESP_ABI_MINOR); });
+    if (plugin == nullptr)
+      return refuse("it refuses this host (plugin ABI " + std::to_string(ESP_ABI_MAJOR) + "." + std::to_string(ESP_ABI_MINOR) +
+                    ")");
+    examine_plugin(plugin, verdict);
+  } catch (const Error& error) {
+    return refuse(error.what());
+  }
+  return verdict;
+}
+
+}  // namespace espalier::plugins

@@ -1,0 +1,142 @@
+#include "plugins/prune_adapter.h"
+
+#include <espalier/prune.h>
+
+#include <algorithm>
+#include <deque>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "plugins/host.h"
+
+namespace espalier::plugins {
+namespace {
+
+using prune::Unit;
+using prune::UnitKind;
+
+static_assert(static_cast<int32_t>(UnitKind::kTransformerBlock) == ESP_UNIT_TRANSFORMER_BLOCK);
+static_assert(static_cast<int32_t>(UnitKind::kModule) == ESP_UNIT_MODULE);
+
+// The units as the ABI has them; borrows their strings.
+struct UnitTable {
+  explicit UnitTable(const std::vector<Unit>& units) {
+    for (const Unit& unit : units) {
+      esp_unit out{};
+      out.struct_size = sizeof out;
+      out.kind = static_cast<int32_t>(unit.kind);
+      out.path = to_esp(std::string_view(unit.path));
+      out.module = to_esp(std::string_view(unit.module));
+      out.index = unit.index;
+      out.siblings = unit.siblings;
+      out.parameters = unit.parameters;
+      out.flops = unit.flops;
+      out.bytes = unit.bytes;
+      out.removable = unit.removable ? 1 : 0;
+      out.why_not = to_esp(std::string_view(unit.why_not));
+      for (size_t i = 0; i < 4 && i < unit.in_shape.size(); ++i) out.in_shape[i] = unit.in_shape[i];
+      for (size_t i = 0; i < 4 && i < unit.out_shape.size(); ++i) out.out_shape[i] = unit.out_shape[i];
+      std::vector<esp_str>& names = partners.emplace_back();
+      for (const std::string& partner : unit.skip_partners) names.push_back(to_esp(std::string_view(partner)));
+      out.skip_partners = names.data();
+      out.skip_partner_count = names.size();
+      rows.push_back(out);
+    }
+  }
+  std::vector<esp_unit> rows;
+  std::deque<std::vector<esp_str>> partners;
+};
+
+// What one call of `next` hands over. Every row is checked as it comes, so the plugin's author learns it at that row.
+class Sink {
+ public:
+  explicit Sink(const std::vector<Unit>& units) : units_(units) {}
+  esp_prune_sink table() { return {this, remove, note}; }
+  prune::StrategyRows take() { return std::move(rows_); }
+
+ private:
+  static esp_status refuse(const std::string& text) {
+    host_table()->set_error(nullptr, to_esp(std::string_view(text)));
+    return ESP_INVALID_ARGUMENT;
+  }
+
+  static esp_status remove(void* ctx, esp_str path_text, int32_t kind, esp_str reason) {
+    auto& self = *static_cast<Sink*>(ctx);
+    const std::string path(view(path_text));
+    const Unit* found = nullptr;
+    std::vector<std::string> names;
+    for (const Unit& unit : self.units_) {
+      names.push_back(unit.path);
+      if (unit.path == path && static_cast<int32_t>(unit.kind) == kind) found = &unit;
+    }
+    if (found == nullptr) {
+      const bool known = std::find(names.begin(), names.end(), path) != names.end();
+      return refuse(known ? "remove: '" + printable(path) + "' is not a unit of kind " + std::to_string(kind)
+                          : "remove: there is no unit '" + printable(path) + "'" + did_you_mean(path, names));
+    }
+    if (!found->removable) return refuse("remove: '" + path + "' cannot be removed: " + found->why_not);
+    for (const auto& row : self.rows_.rows)
+      if (row.path == path && row.kind == found->kind) return refuse("remove: '" + path + "' is removed twice");
+    self.rows_.rows.push_back({path, found->kind, printable(view(reason), 400)});
+    return ESP_OK;
+  }
+
+  static void note(void* ctx, esp_str text) { static_cast<Sink*>(ctx)->rows_.notes.push_back(printable(view(text), 400)); }
+
+  const std::vector<Unit>& units_;
+  prune::StrategyRows rows_;
+};
+
+class PluginPruner final : public prune::PruneStrategy {
+ public:
+  PluginPruner(const Component& component, const ParamValues& params)
+      : id_(component.id), table_(static_cast<const esp_prune_vtable*>(component.vtable)) {
+    checked(id_, "create", [&] { return table_->create(params.values().data(), params.values().size(), &self_); });
+  }
+  ~PluginPruner() override { table_->destroy(self_); }
+  PluginPruner(const PluginPruner&) = delete;
+  PluginPruner& operator=(const PluginPruner&) = delete;
+
+  std::string id() const override { return id_; }
+
+  prune::StrategyRows next(const prune::StrategyInput& input) override {
+    const UnitTable units(input.units);
+    WeightsTable weights(input.weights);
+    std::vector<esp_str> names;
+    std::vector<double> values;
+    for (const auto& [name, value] : input.metrics) {
+      names.push_back(to_esp(std::string_view(name)));
+      values.push_back(value);
+    }
+    esp_prune_view model{};
+    model.struct_size = sizeof model;
+    model.stage = input.stage;
+    model.units = units.rows.data();
+    model.unit_count = units.rows.size();
+    model.config_json = to_esp(std::string_view(input.config_json));
+    model.weights = weights.table();
+    model.seed = input.seed;
+    model.metric_names = names.data();
+    model.metric_values = values.data();
+    model.metric_count = names.size();
+    Sink sink(input.units);
+    int32_t done = 1;
+    checked(id_, "next", [&] { return table_->next(self_, &model, sink.table(), &done); });
+    prune::StrategyRows rows = sink.take();
+    rows.done = done != 0;
+    return rows;
+  }
+
+ private:
+  std::string id_;
+  const esp_prune_vtable* table_;
+  void* self_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<prune::PruneStrategy> make_pruner(const Component& component, const ParamValues& params) {
+  return std::make_unique<PluginPruner>(component, params);
+}
+
+}  // namespace espalier::plugins
