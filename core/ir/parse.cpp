@@ -446,8 +446,11 @@ class Parser {
         if (!has_returned) record(first, "the graph has no 'return'");
         return graph;
       }
-      if (first.kind == TokenKind::kEnd || first.is(TokenKind::kWord, "graph"))
-        fail(first, "'}' is missing at the end of '@" + graph.name + "'");
+      if (first.kind == TokenKind::kEnd || first.is(TokenKind::kWord, "graph")) {
+        Token behind = tokens_[at_ - 1];
+        behind.column = behind.end_column;
+        fail(behind, "'}' is missing at the end of '@" + graph.name + "'");
+      }
       line_ = first.line;
       results_.clear();
       try {
