@@ -13,6 +13,7 @@
 #include "core/base/files.h"
 #include "core/base/interrupt.h"
 #include "core/io/json_reader.h"
+#include "core/io/safetensors.h"
 #include "core/io/safetensors_writer.h"
 
 namespace espalier::prune {
@@ -21,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 3> kOutputProjections = {"attn1.to_out.0.", "attn2.to_out.0.", "ff.net.2."};
+constexpr const char *kPlanFile = "plan.toml", *kOriginFile = "origin.json";
 constexpr size_t kZeroChunk = size_t{1} << 20;
 
 /// Paths of the padded transformer blocks.
@@ -134,15 +136,28 @@ OriginMap read_origins(const fs::path& file) {
   return map;
 }
 
-void copy_beside_unet(const fs::path& from, const fs::path& to) {
+void copy_beside_unet(const model::Model& model, const fs::path& to, const std::vector<std::string>& leave) {
   std::error_code fault;
-  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
-    if (entry.path().filename() == "unet") continue;
+  for (const fs::path& file : model.rest.files) {
+    if (std::find(leave.begin(), leave.end(), file.string()) != leave.end()) continue;
     check_interrupt();
+    fs::create_directories((to / file).parent_path(), fault);
     // Links are followed: a pipeline in a download cache is nothing but links to blobs.
-    fs::copy(entry.path(), to / entry.path().filename(), fs::copy_options::recursive, fault);
-    if (fault) throw UserError(fmt::format("{}: cannot copy it beside the student: {}", entry.path().string(), fault.message()));
+    if (!fault) fs::copy_file(model.rest.root / file, to / file, fault);
+    if (fault)
+      throw UserError(fmt::format("{}: cannot copy it beside the UNet: {}", (model.rest.root / file).string(), fault.message()));
   }
+  if (model.rest.tensors.empty()) return;
+  const io::TensorSourcePtr checkpoint = io::open_safetensors(model.rest.root);
+  std::vector<io::TensorDecl> decls;
+  for (const std::string& name : model.rest.tensors) decls.push_back({name, checkpoint->get(name).type});
+  io::SafetensorsWriter writer(to / kRestFile, decls);
+  for (const std::string& name : model.rest.tensors) {
+    check_interrupt();
+    writer.write(name, checkpoint->get(name));
+    checkpoint->drop_pages(name);
+  }
+  writer.finish();
 }
 
 void write_student(const model::Model& teacher, const model::BlockTree& student, const RemovalPlan& plan, const fs::path& out,
@@ -154,11 +169,11 @@ void write_student(const model::Model& teacher, const model::BlockTree& student,
   AtomicFolder folder(out, bytes);
   const fs::path unet = folder.path() / "unet";
   fs::create_directories(unet);
-  write_text(unet / "config.json", model::write_config(student.config));
+  write_text(unet / "config.json", model::write_config(model::config_of(student)));
   if (teacher.has_weights()) write_weights(teacher, student, unet / "diffusion_pytorch_model.safetensors", progress);
-  write_text(folder.path() / "plan.toml", write_plan(plan));
-  write_text(folder.path() / "origin.json", write_origins(origin_map(teacher.tree, student)));
-  if (teacher.layout == model::ModelLayout::kPipelineFolder) copy_beside_unet(teacher.path, folder.path());
+  write_text(folder.path() / kPlanFile, write_plan(plan));
+  write_text(folder.path() / kOriginFile, write_origins(origin_map(teacher.tree, student)));
+  copy_beside_unet(teacher, folder.path(), {kPlanFile, kOriginFile});  // of a teacher that is itself a student
   folder.publish();
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "core/model/model.h"
 #include "core/prune/removal_plan.h"
@@ -24,9 +25,16 @@ OriginMap read_origins(const std::filesystem::path& file);
 /// Called after each tensor: bytes done, bytes in all.
 using WriteProgress = std::function<void(uint64_t done, uint64_t total)>;
 
+/// Where `prune` lays the other tensors of a single-file checkpoint, under their own names.
+inline constexpr const char* kRestFile = "checkpoint_rest.safetensors";
+
+/// Copies what a pipeline folder has outside unet/ to the same places under `to`, byte for byte, and lays the other tensors
+/// of a checkpoint into kRestFile. Files named in `leave` are not copied.
+void copy_beside_unet(const model::Model& model, const std::filesystem::path& to, const std::vector<std::string>& leave);
+
 /// Writes `out`/unet/{config.json,diffusion_pytorch_model.safetensors} and `out`/{plan.toml,origin.json}; of a pipeline
-/// folder also everything beside unet/, byte for byte. `student` may be padded: the output projections of padded blocks
-/// are zero. A lone config gives no weights.
+/// folder also everything beside unet/, byte for byte; of a checkpoint its other tensors. `student` may be padded: the output
+/// projections of padded blocks are zero. A lone config gives no weights.
 ///
 /// Guarantees: weights keep the teacher's dtype and bytes; the folder appears whole or not at all; the same teacher and
 /// plan give the same bytes. Errors: UserError when `out` exists, space is short, or a file cannot be read.
