@@ -73,9 +73,9 @@ Sample sample(const Shape& x, int64_t groups, double eps) {
 }
 
 std::vector<Sample> samples() {
-  return {sample({2, 3, 5, 12}, 4, 1e-5),  sample({1, 1, 1, 4}, 2, 1e-6),   sample({3, 7, 6}, 6, 1e-5),
-          sample({2, 8, 8, 32}, 32, 1e-5), sample({2, 5, 3, 64}, 32, 1e-6), sample({1, 32, 32, 64}, 32, 1e-5),
-          sample({2, 9, 7, 96}, 32, 1e-3), sample({2, 6}, 1, 1e-5)};
+  return {sample({2, 3, 5, 12}, 4, 1e-5),  sample({1, 1, 1, 4}, 2, 1e-6),      sample({3, 7, 6}, 6, 1e-5),
+          sample({2, 8, 8, 32}, 32, 1e-5), sample({2, 5, 3, 64}, 32, 1e-6),    sample({1, 32, 32, 64}, 32, 1e-5),
+          sample({2, 9, 7, 96}, 32, 1e-3), sample({1, 16, 16, 320}, 32, 1e-5), sample({2, 6}, 1, 1e-5)};
 }
 
 const std::vector<OperandSpec> kOperands{{"x", "N,…,C"}, {"weight", "C"}, {"bias", "C"}};
