@@ -14,12 +14,13 @@ namespace {
 // a plugin's own libraries all make dlclose unsafe (notes of glibc, dlclose(3)).
 void keep_loaded(boost::dll::shared_library library) { new boost::dll::shared_library(std::move(library)); }
 
-// The system's text names the file first; the verdict does so already.
-std::string without_path(std::string text, const std::filesystem::path& file) {
+// What dlerror said, out of Boost.DLL's frame around it, and without the file's name, which the verdict has already.
+std::string loader_text(std::string text, const std::filesystem::path& file) {
+  const std::string frame = "dlerror system message: ";
+  if (const size_t begin = text.find(frame), end = text.rfind("): "); begin != std::string::npos && end != std::string::npos)
+    text = text.substr(begin + frame.size(), end - begin - frame.size());
   for (const std::string& name : {file.string() + ": ", std::filesystem::absolute(file).string() + ": "})
     for (size_t at; (at = text.find(name)) != std::string::npos;) text.erase(at, name.size());
-  const std::string prefix = "boost::dll::shared_library::load() failed: ";
-  if (text.rfind(prefix, 0) == 0) text.erase(0, prefix.size());
   return printable(text, 400);
 }
 
@@ -45,7 +46,7 @@ Verdict load(const Candidate& candidate) {
     if (library.has(ESP_QUERY_SYMBOL)) query = &library.get<const esp_plugin*(uint32_t, uint32_t)>(ESP_QUERY_SYMBOL);
     keep_loaded(std::move(library));
   } catch (const std::exception& error) {
-    return refuse("the system's loader refused it: " + without_path(error.what(), candidate.file));
+    return refuse("the system's loader refused it: " + loader_text(error.what(), candidate.file));
   }
   if (query == nullptr) return refuse("it does not export " ESP_QUERY_SYMBOL);
   try {

@@ -3,15 +3,17 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/cli/commands.h"
 #include "core/lower/backend.h"
 
 namespace espalier::cli {
 
-/// Opens the backend called `name` ("cpu", or a component's whole id), with its defaults. "reference" is the built-in
-/// interpreter of core/ops: null.
-/// Errors: UserError with the nearest names and the places searched when there is none.
-std::shared_ptr<lower::Backend> choose_backend(const CommandContext& context, const std::string& name);
+/// Opens the backend called `name` ("cpu", or a component's whole id). `sets`: its parameters as "k=v", the rest have
+/// their defaults. "reference" is the built-in interpreter of core/ops: null, and has no parameters.
+/// Errors: UserError with the nearest names and the places searched when there is none; one for every fault of `sets`.
+std::shared_ptr<lower::Backend> choose_backend(const CommandContext& context, const std::string& name,
+                                               const std::vector<std::string>& sets = {});
 
 }  // namespace espalier::cli

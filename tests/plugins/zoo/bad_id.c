@@ -1,0 +1,2 @@
+#include "zoo.h"
+ZOO_QUERY("Zoo Bad Id", (void)0)

@@ -1,0 +1,2 @@
+#include "zoo.h"
+ZOO_QUERY("zoo.duplicate", (void)0)

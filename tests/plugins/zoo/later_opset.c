@@ -1,0 +1,2 @@
+#include "zoo.h"
+ZOO_QUERY("zoo.later-opset", plugin->need_opset = 99)

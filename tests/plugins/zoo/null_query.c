@@ -1,0 +1,2 @@
+#include "zoo.h"
+ZOO_QUERY("zoo.null-query", return 0)

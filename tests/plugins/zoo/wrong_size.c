@@ -1,0 +1,2 @@
+#include "zoo.h"
+ZOO_QUERY("zoo.wrong-size", plugin->struct_size -= 8)
