@@ -35,7 +35,8 @@ constexpr const Pass* kStandard[] = {
     &kCse,            // before fuse, because it decides what is read once
     &kFuse,           // what the backend runs as one kernel
     &kExpand,         // what the backend does not know
-    &kCse,            // expanded composites may share parts
+    &kCanonicalise,   // expanded composites bring reshapes of reshapes
+    &kCse,            // and may share parts
     &kDce,
 };
 
