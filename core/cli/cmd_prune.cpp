@@ -103,9 +103,13 @@ void run_prune(const Options& options, CommandContext& context) {
   written.config = model::config_of(written);
   const inspect::ModelSummary before = summary_of(teacher, teacher.tree), after = summary_of(teacher, written);
   context.out << comparison(before, after) << "\nidentity certificate  " << certificate.describe() << "\n\n" << verdicts(after);
-  if (!options.pad.empty())
-    context.out << fmt::format("\npadded for {}: {} tensors are zero, so that the blocks they end are identities\n", options.pad,
-                               prune::zeroed_tensors(written).size());
+  if (!options.pad.empty()) {
+    const size_t zeroed = prune::zeroed_tensors(written).size();
+    context.out << (zeroed == 0
+                        ? fmt::format("\nnothing to pad: {} opens the student as it is\n", options.pad)
+                        : fmt::format("\npadded for {}: {} tensors are zero, so that the blocks they end are identities\n",
+                                      options.pad, zeroed));
+  }
   if (options.dry_run) return;
 
   std::unique_ptr<Progress> progress;

@@ -40,7 +40,7 @@ class Restorer {
     if (!removed(path)) errors_.add(fmt::format("[{}] the student lacks this block and no row of the plan removes it", path));
   }
   void require_no_row(const std::string& path) const {
-    if (removed(path)) errors_.add(fmt::format("[{}] the student has this block although the plan removes it", path));
+    if (rows_.count(path) > 0) errors_.add(fmt::format("[{}] the student has this block although the plan removes it", path));
   }
 
  private:

@@ -71,6 +71,8 @@ struct Blocks : esp::prune<Blocks> {
         attention.replace(attention.find(".resnets."), 9, ".attentions.");
         return within(u.path(), attention);
       }
+      // All attention modules of a stage go at once.
+      if (c->kind() == ESP_UNIT_ATTENTION) return within(u.path(), std::string(c->module()) + ".attentions");
       if (c->kind() == ESP_UNIT_MID_TAIL) return u.path() == "mid_block.resnets.1";
       if (c->kind() == ESP_UNIT_STAGE) return within(u.path(), "up_blocks.0") || within(u.path(), "mid_block");
       return false;
