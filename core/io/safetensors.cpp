@@ -94,8 +94,10 @@ class OpenFile {
 uint64_t checked_header_length(const OpenFile& file, const OpenOptions& options) {
   if (file.size() == 0) throw UserError(file.name() + ": is empty; get it again");
   const std::string head = file.read(0, std::min<uint64_t>(file.size(), 32));
+  // A header's length may begin with any bytes, those of a pickle included; its JSON begins at byte 8.
+  const bool has_header = head.size() > 8 && head[8] == '{';
   for (const Magic& magic : kMagics)
-    if (std::string_view(head).substr(0, magic.bytes.size()) == magic.bytes)
+    if (!has_header && std::string_view(head).substr(0, magic.bytes.size()) == magic.bytes)
       throw UserError(file.name() + ": " + std::string(magic.what));
   if (head.size() < 8)
     throw UserError(file.name() + ": is cut off: " + std::to_string(head.size()) +
