@@ -138,7 +138,7 @@ lower::CallList small_list(PickyBackend& backend) {
 TEST(Explain, groups_equal_calls_and_says_who_refused_and_why) {
   PickyBackend backend;
   const std::string text = inspect::explain(small_list(backend));
-  EXPECT_NE(text.find("    3  slow-linear     192"), std::string::npos) << text;
+  EXPECT_NE(text.find("    3  slow-linear    192  100.0%"), std::string::npos) << text;
   EXPECT_NE(text.find("fast-linear refused: width 4 is no multiple of 16"), std::string::npos) << text;
   EXPECT_NE(text.find("reference"), std::string::npos) << text;
   EXPECT_NE(text.find("adder refused: no adder today"), std::string::npos) << text;

@@ -11,6 +11,7 @@
 
 #include "core/base/terminal.h"
 #include "core/base/text.h"
+#include "core/inspect/summary.h"
 #include "core/ir/print.h"
 
 namespace espalier::inspect {
@@ -33,7 +34,10 @@ std::string signature(const Graph& graph, const Node& node) {
   return text;
 }
 
-std::string place_of(const Node& node) { return node.path.empty() ? "outside the blocks" : node.path; }
+std::string place_of(const Graph& graph, const Node& node) {
+  const std::string owner = owner_of(graph, node);
+  return owner.empty() ? "outside the blocks" : owner;
+}
 
 void add(Cost& sum, const Cost& cost) {
   sum.flops += cost.flops;
@@ -58,7 +62,7 @@ std::string groups_text(const lower::CallList& list, const std::vector<Group>& g
   for (const Group& group : groups) {
     const Node& node = list.graph->node(group.call->node);
     std::string what = signature(*list.graph, node);
-    if (group.count == 1) what += "  @" + place_of(node);
+    if (group.count == 1) what += "  @" + place_of(*list.graph, node);
     table.row({std::to_string(group.count), group.call->kernel, group.cost.flops > 0 ? human_count(group.cost.flops) : "",
                percent(group.cost.flops, total.flops), human_bytes(static_cast<uint64_t>(group.moved_bytes())),
                group.call->workspace_bytes > 0 ? human_bytes(group.call->workspace_bytes) : "", what});
@@ -131,9 +135,10 @@ std::string peak_text(const lower::CallList& list) {
   Table table({kRight, kLeft, kLeft, kLeft});
   for (const Live& value : live)
     table.row({"  " + human_bytes(value.type.bytes()), std::string(*value.node->op->name), to_string(value.type),
-               place_of(*value.node)});
+               place_of(*list.graph, *value.node)});
   if (const uint64_t workspace = list.calls[list.peak_call].workspace_bytes; workspace > 0)
-    table.row({"  " + human_bytes(workspace), "workspace", "", place_of(list.graph->node(list.calls[list.peak_call].node))});
+    table.row({"  " + human_bytes(workspace), "workspace", "",
+               place_of(*list.graph, list.graph->node(list.calls[list.peak_call].node))});
   return "alive there\n" + table.text();
 }
 
@@ -142,8 +147,8 @@ std::string peak_text(const lower::CallList& list) {
 std::string memory_line(const lower::CallList& list) {
   if (list.calls.empty()) return "arena 0 B";
   const Node& node = list.graph->node(list.calls[list.peak_call].node);
-  return fmt::format("arena {}, fullest at {} ({}) with {} alive", human_bytes(list.arena_bytes), place_of(node), *node.op->name,
-                     human_bytes(list.peak_live_bytes()));
+  return fmt::format("arena {}, fullest at {} ({}) with {} alive", human_bytes(list.arena_bytes), place_of(*list.graph, node),
+                     *node.op->name, human_bytes(list.peak_live_bytes()));
 }
 
 std::string explain(const lower::CallList& list, const ExplainOptions& options) {

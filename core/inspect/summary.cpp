@@ -55,14 +55,6 @@ void book_tensors(const model::Model& model, const std::vector<model::TensorSpec
   summary.dtype = dtype_text(dtypes);
 }
 
-/// Where a node's work is booked: its block path; outside the stages the module that owns the parameters it reads.
-std::string owner_of(const Graph& graph, const Node& node) {
-  if (!node.path.empty()) return node.path;
-  for (const Value input : node.inputs)
-    if (input.present() && graph.def(input).kind == NodeKind::kParam) return graph.def(input).label;
-  return "";
-}
-
 void book_nodes(const Graph& graph, Book& book) {
   for (const Node& node : graph.nodes()) {
     if (node.kind != NodeKind::kOp) continue;
@@ -175,6 +167,16 @@ int stage_rank(const std::string& path) {
 }
 
 }  // namespace
+
+std::string owner_of(const Graph& graph, const Node& node) {
+  if (!node.path.empty()) return node.path;
+  for (const Value input : node.inputs)
+    if (input.present() && graph.def(input).kind == NodeKind::kParam) {
+      const std::string& label = graph.def(input).label;
+      return label.substr(0, label.rfind('.'));
+    }
+  return "";
+}
 
 ModelSummary summarise(const model::Model& model, const SummaryOptions& options) {
   const model::BlockTree& tree = model.tree;

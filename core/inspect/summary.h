@@ -42,6 +42,10 @@ struct SummaryOptions {
 /// Cost: SDXL in well under a second.
 ModelSummary summarise(const model::Model& model, const SummaryOptions& options = {});
 
+/// Where a node belongs: its block path; outside the stages the module whose parameters it reads ("time_embedding.linear_1");
+/// "" when it reads none.
+std::string owner_of(const Graph& graph, const Node& node);
+
 /// The object that `inspect --json` prints (keys as in docs/contracts: parameters, tensors, resnets, transformer_blocks,
 /// flops, blocks, loaders). `flops` is null when there is no size.
 std::string to_json(const ModelSummary& summary);

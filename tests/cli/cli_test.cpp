@@ -35,7 +35,8 @@ TEST(Cli, alone_it_prints_an_overview_of_every_command) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.err, "");
   const std::vector<std::string> names = command_names();
-  for (const char* name : {"inspect", "ops"}) EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
+  for (const char* name : {"inspect", "run", "prune", "export", "diff", "opt", "plugin", "ops"})
+    EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
   EXPECT_EQ(run_espalier({"--help"}).out, result.out);
 }
 
@@ -80,7 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadLine{{"inspet"}, "espalier: [espalier] unknown command 'inspet'; did you mean 'inspect'?"},
         BadLine{{"inspet", "x.json", "--json"}, "espalier: [espalier] unknown command 'inspet'; did you mean 'inspect'?"},
-        BadLine{{"--verbos"}, "espalier: [espalier] unknown option '--verbos'; see 'espalier --help'"},
+        BadLine{{"--verbos"}, "espalier: [espalier] unknown option '--verbos'; did you mean '--version'?"},
+        BadLine{{"--xyzzy"}, "espalier: [espalier] unknown option '--xyzzy'; see 'espalier --help'"},
         BadLine{{"inspect"},
                 "espalier: [inspect] MODEL is missing: a diffusers folder (UNet or pipeline), a single-file checkpoint with the "
                 "original "
@@ -91,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "espalier: [inspect] unknown option '--jsn'; did you mean '--json'?\n"
                 "espalier: [inspect] unknown option '--expnd'; did you mean '--expand'?"},
         BadLine{{"inspect", kSdxl, "other.json"}, "espalier: [inspect] unexpected argument 'other.json'; it takes MODEL"},
-        BadLine{{"inspect", kSdxl, "--json", "--html", "x.html"}, "espalier: [inspect] --html cannot be used with --json"},
+        BadLine{{"inspect", kSdxl, "--json", "--html", "x.html"}, "espalier: [inspect] --json cannot be used with --html"},
         BadLine{{"inspect", kSdxl, "--tokens", "many"}, "espalier: [inspect] --tokens wants an integer, not 'many'"},
         BadLine{{"inspect", kSdxl, "--tokens", "0"}, "espalier: [inspect] --tokens wants a count from 1 to 65536, not 0"},
         BadLine{{"inspect", kSdxl, "--tokens"}, "espalier: [inspect] --tokens needs a value: an integer"},
@@ -101,7 +103,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{{"inspect", kSdxl, "--size", "64"}, "espalier: [inspect] --size needs 2 values: H W"},
         BadLine{{"inspect", kSdxl, "--size", "0", "64"}, "espalier: [inspect] --size wants two extents from 1 to 4096, not 0"},
         BadLine{{"inspect", kSdxl, "--html"}, "espalier: [inspect] --html needs a value: FILE"},
-        BadLine{{"inspect", "\x1b[31mred"}, "espalier: [\\x1B[31mred] no such file or folder"},
+        BadLine{{"inspect", "\x1b[31mred"}, "espalier: \\x1B[31mred: no such file or folder"},
+        BadLine{{"run", "x"},
+                "espalier: [run] --inputs is missing: safetensors file with the inputs\n"
+                "espalier: [run] --outputs is missing: safetensors file to write, whole or not at all"},
+        BadLine{{"run", "m", "--inputs", "a", "--outputs", "b", "--taps"}, "espalier: [run] --taps needs a value: GLOB"},
+        BadLine{{"plugin", "lst"}, "espalier: [plugin] unknown command 'lst'; did you mean 'list'?"},
+        BadLine{{"plugin", "show"}, "espalier: [plugin show] ID is missing: a component's id, such as espalier.prune.first-k"},
+        BadLine{{"export", "s", "--as", "x", "--out", "y", "--dtyp", "f16"},
+                "espalier: [export] unknown option '--dtyp'; did you mean '--dtype'?"},
+        BadLine{{"diff", "a"}, "espalier: [diff] B is missing: what to compare it with"},
+        BadLine{{"prune", "m", "--use", "a", "--plan", "b", "--out", "c"},
+                "espalier: [prune] --plan and --use exclude each other; give one"},
         BadLine{{"ops", "conv2"}, "espalier: [ops] no op is called 'conv2'; did you mean 'conv2d'?"},
         BadLine{{"ops", "a", "b"}, "espalier: [ops] unexpected argument 'b'; it takes NAME"},
         BadLine{{"ops", "add", "--markdown"}, "espalier: [ops] --markdown is the page of every op; leave NAME out"}));
