@@ -4,42 +4,22 @@
 #include "core/ir/parse.h"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
 #include <optional>
 #include <unordered_map>
 
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/ir/builder.h"
-#include "core/ir/lexer.h"
+#include "core/ir/reader.h"
 
 namespace espalier {
 namespace {
 
 constexpr size_t kMaxFaults = 50;
-constexpr int64_t kMaxElements = int64_t{1} << 48;
 
-struct Fault {
-  Token at;
-  std::string what;
-};
-
-/// One line of a graph's body, as written.
-struct Statement {
-  std::vector<Token> results, operands, type_places;
-  std::vector<TensorType> types;
-  std::vector<std::pair<Token, AttrValue>> attrs;
-  Token op, label;
-  std::vector<double> numbers;
-  std::string path;
-  bool frozen = false, recompute = false;
-  std::optional<Token> grad_of;
-};
-
-class Parser {
+class Parser : private Reader {
  public:
-  Parser(std::string_view text, const OpLookup& ops, std::string_view file) : ops_(ops), file_(file), tokens_(lex(text)) {}
+  Parser(std::string_view text, const OpLookup& ops, std::string_view file) : Reader(text), ops_(ops), file_(file) {}
 
   std::vector<Graph> run() {
     std::vector<Graph> graphs;
@@ -48,8 +28,8 @@ class Parser {
         graphs.push_back(graph());
       } catch (const Fault& fault) {
         record(fault);
-        line_ = 0;
-        while (peek().kind != TokenKind::kEnd && !peek().is(TokenKind::kWord, "graph")) ++at_;
+        leave_line();
+        skip_to_word("graph");
       }
     }
     faults_.throw_if_any();
@@ -57,180 +37,12 @@ class Parser {
   }
 
  private:
-  // Tokens. While `line_` is set, a token of a later line reads as the end of the line.
-
-  const Token& peek() {
-    const Token& next = tokens_[at_];
-    if (line_ == 0 || next.line == line_) return next;
-    end_of_line_.line = line_;
-    end_of_line_.column = tokens_[at_ - 1].end_column;
-    return end_of_line_;
-  }
-  Token take() {
-    Token token = peek();
-    if (token.kind != TokenKind::kEnd) ++at_;
-    return token;
-  }
-  bool at_punct(std::string_view text) { return peek().is(TokenKind::kPunct, text); }
-  bool accept(std::string_view punct) { return at_punct(punct) && (++at_, true); }
-
-  [[noreturn]] void fail(const Token& at, const std::string& what) const { throw Fault{at, what}; }
-  [[noreturn]] void unexpected(std::string_view wanted) {
-    const Token& token = peek();
-    if (token.kind == TokenKind::kBad) fail(token, token.text);
-    const bool line_ends = line_ != 0 && token.kind == TokenKind::kEnd;
-    fail(token, "expected " + std::string(wanted) + ", found " + (line_ends ? "the end of the line" : describe(token)));
-  }
-  Token expect(TokenKind kind, std::string_view wanted) {
-    if (peek().kind != kind) unexpected(wanted);
-    return take();
-  }
-  void expect(std::string_view punct) {
-    if (!accept(punct)) unexpected("'" + std::string(punct) + "'");
-  }
-  void expect_line_end() {
-    if (peek().kind != TokenKind::kEnd) unexpected("the end of the line");
-  }
-
   void record(const Fault& fault) {
     if (faults_.messages().size() == kMaxFaults) faults_.throw_if_any();
     faults_.add(std::string(file_) + ":" + std::to_string(fault.at.line) + ":" + std::to_string(fault.at.column) + ": " +
                 fault.what);
   }
   void record(const Token& at, const std::string& what) { record(Fault{at, what}); }
-
-  // Parts.
-
-  AttrValue number() {
-    const Token token = peek();
-    const bool named = token.is(TokenKind::kWord, "inf") || token.is(TokenKind::kWord, "nan");
-    if (token.kind != TokenKind::kNumber && !named) unexpected("a number");
-    take();
-    if (token.text == "inf" || token.text == "-inf") {
-      const double inf = std::numeric_limits<double>::infinity();
-      return token.text == "inf" ? inf : -inf;
-    }
-    if (named) return std::numeric_limits<double>::quiet_NaN();
-    const char* begin = token.text.data();
-    const char* end = begin + token.text.size();
-    int64_t whole = 0;
-    // "-0" stays a real number: as a whole one it would lose its sign.
-    if (auto read = std::from_chars(begin, end, whole); read.ec == std::errc() && read.ptr == end && token.text != "-0")
-      return whole;
-    double real = 0;
-    if (auto read = std::from_chars(begin, end, real); read.ec == std::errc() && read.ptr == end) return real;
-    fail(token, describe(token) + " is not a number that a double can hold");
-  }
-
-  double real_number() {
-    const AttrValue value = number();
-    return std::holds_alternative<double>(value) ? std::get<double>(value) : static_cast<double>(std::get<int64_t>(value));
-  }
-
-  AttrValue attr_value() {
-    const Token& token = peek();
-    if (token.kind == TokenKind::kString) return take().text;
-    if (token.is(TokenKind::kWord, "true") || token.is(TokenKind::kWord, "false")) return take().text == "true";
-    if (!accept("[")) return number();
-    std::vector<AttrValue> items;
-    while (!at_punct("]")) {
-      if (!items.empty()) expect(",");
-      items.push_back(number());
-    }
-    expect("]");
-    std::vector<int64_t> whole;
-    std::vector<double> real;
-    for (const AttrValue& item : items) {
-      if (const auto* i = std::get_if<int64_t>(&item)) whole.push_back(*i);
-      real.push_back(std::holds_alternative<double>(item) ? std::get<double>(item)
-                                                          : static_cast<double>(std::get<int64_t>(item)));
-    }
-    if (whole.size() == items.size()) return whole;
-    return real;
-  }
-
-  TensorType type() {
-    static const std::vector<std::string> kNames{"f32", "f16", "bf16", "f64", "i32", "i64", "u8", "bool"};
-    const Token word = expect(TokenKind::kWord, "a type such as f32[2,64]");
-    const std::optional<DType> dtype = parse_dtype(word.text);
-    if (!dtype) fail(word, "unknown element type " + describe(word) + did_you_mean(word.text, kNames));
-    expect("[");
-    std::vector<int64_t> dims;
-    int64_t elements = 1;
-    while (!at_punct("]")) {
-      if (!dims.empty()) expect(",");
-      const Token at = peek();
-      const AttrValue extent = number();
-      const int64_t* whole = std::get_if<int64_t>(&extent);
-      if (whole == nullptr || *whole < 1) fail(at, "an extent is a whole number of at least 1, got " + describe(at));
-      if (*whole > kMaxElements / elements) fail(at, "the shape holds more than 2^48 elements");
-      elements *= *whole;
-      dims.push_back(*whole);
-      if (dims.size() > Shape::kMaxRank) fail(at, "a shape has at most 8 dimensions");
-    }
-    expect("]");
-    return {*dtype, Shape(std::move(dims))};
-  }
-
-  void tags(Statement& s) {
-    if (peek().kind == TokenKind::kAt) s.path = take().text;
-    while (peek().kind == TokenKind::kTag) {
-      static const std::vector<std::string> kTags{"frozen", "grad", "recompute"};
-      const Token tag = take();
-      if (tag.text == "frozen") {
-        s.frozen = true;
-      } else if (tag.text == "recompute") {
-        s.recompute = true;
-      } else if (tag.text == "grad") {
-        expect("=");
-        s.grad_of = expect(TokenKind::kValue, "a value");
-      } else {
-        fail(tag, "unknown tag " + describe(tag) + did_you_mean(tag.text, kTags));
-      }
-    }
-  }
-
-  Statement statement() {
-    Statement s;
-    do s.results.push_back(expect(TokenKind::kValue, "a value such as '%x', 'return' or '}'"));
-    while (accept(","));
-    results_ = s.results;
-    expect("=");
-    s.op = expect(TokenKind::kWord, "an op");
-    if (s.op.text == "param") {
-      s.label = expect(TokenKind::kString, "the parameter's name in quotes");
-    } else if (s.op.text == "constant") {
-      expect("[");
-      while (!at_punct("]")) {
-        if (!s.numbers.empty()) expect(",");
-        s.numbers.push_back(real_number());
-      }
-      expect("]");
-    } else {
-      while (peek().kind == TokenKind::kValue || peek().is(TokenKind::kWord, "none")) {
-        s.operands.push_back(take());
-        if (!accept(",")) break;
-      }
-      if (accept("{")) {
-        do {
-          const Token name = expect(TokenKind::kWord, "an attribute's name");
-          expect("=");
-          s.attrs.emplace_back(name, attr_value());
-        } while (accept(","));
-        expect("}");
-      }
-    }
-    expect(":");
-    do {
-      s.type_places.push_back(peek());
-      s.types.push_back(type());
-    } while (accept(","));
-    tags(s);
-    expect_line_end();
-    return s;
-  }
-
-  // Meaning.
 
   struct Known {
     Value value;  // absent when its statement could not be read: uses of it are not judged
@@ -410,8 +222,8 @@ class Parser {
     }
     expect_line_end();
     if (names.size() != declared.size())
-      fail(word,
-           "the graph declares " + std::to_string(declared.size()) + " outputs and returns " + std::to_string(names.size()));
+      throw Fault{
+          word, "the graph declares " + std::to_string(declared.size()) + " outputs and returns " + std::to_string(names.size())};
     for (size_t i = 0; i < names.size(); ++i) {
       const std::optional<Value> value = resolve(names[i]);
       if (!value || !value->present()) continue;
@@ -440,47 +252,43 @@ class Parser {
     const std::vector<Declared> declared = outputs();
     expect("{");
     for (bool has_returned = false;;) {
-      line_ = 0;
+      leave_line();
       const Token first = peek();
       if (accept("}")) {
         if (!has_returned) record(first, "the graph has no 'return'");
         return graph;
       }
       if (first.kind == TokenKind::kEnd || first.is(TokenKind::kWord, "graph")) {
-        Token behind = tokens_[at_ - 1];
+        Token behind = last();
         behind.column = behind.end_column;
-        fail(behind, "'}' is missing at the end of '@" + graph.name + "'");
+        throw Fault{behind, "'}' is missing at the end of '@" + graph.name + "'"};
       }
-      line_ = first.line;
-      results_.clear();
+      enter_line();
+      std::vector<Token> names;
       try {
-        if (has_returned) fail(first, "nothing may follow 'return' but '}'");
+        if (has_returned) throw Fault{first, "nothing may follow 'return' but '}'"};
         if (first.is(TokenKind::kWord, "return")) {
           has_returned = true;
           returned(declared);
         } else {
-          judge(statement());
+          names = results();
+          judge(statement(names));
         }
       } catch (const Fault& fault) {
         record(fault);
-        for (const Token& result : results_) define(result, Value{});
-        while (tokens_[at_].kind != TokenKind::kEnd && tokens_[at_].line == first.line) ++at_;
+        for (const Token& name : names) define(name, Value{});
+        skip_line(first.line);
       }
-      line_ = 0;
+      leave_line();
     }
   }
 
   const OpLookup& ops_;
   std::string_view file_;
-  std::vector<Token> tokens_;
-  size_t at_ = 0;
-  uint32_t line_ = 0;
-  Token end_of_line_;
   ErrorList faults_;
   Graph* graph_ = nullptr;
   std::unordered_map<std::string, Known> known_;
   std::unordered_map<std::string, uint32_t> labels_;
-  std::vector<Token> results_;  // of the statement being read
 };
 
 }  // namespace
