@@ -74,7 +74,9 @@ void add_rest(const model::Model& model, std::vector<Move>& moves, ExportReport&
   const bool laid_aside =
       std::find(model.rest.files.begin(), model.rest.files.end(), fs::path(kRestFile)) != model.rest.files.end();
   if (laid_aside) add(model.rest.root / kRestFile, nullptr);
-  if (model.layout == model::ModelLayout::kPipelineFolder && !laid_aside && !model.rest.files.empty())
+  const bool other_modules =
+      std::any_of(model.rest.files.begin(), model.rest.files.end(), [](const fs::path& file) { return file.has_parent_path(); });
+  if (!laid_aside && other_modules)
     report.notes.push_back(
         "the text encoders and the VAE of a diffusers pipeline are not converted; the file holds the UNet alone");
 }
