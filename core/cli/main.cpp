@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/interrupt.h"
 #include "core/base/log.h"
+#include "core/base/text.h"
 #include "core/cli/commands.h"
 #include "core/cli/help.h"
 #include "core/cli/parse_errors.h"
@@ -49,11 +50,12 @@ void on_run(CLI::App* command, CommandContext& context, std::function<void()> ac
 
 namespace {
 
+/// One line per fault. Whatever came from files or the command line is made safe for a terminal here, once for all.
 void print_error(std::ostream& err, const std::string& text) {
   size_t begin = 0;
   while (begin <= text.size()) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    err << "espalier: " << text.substr(begin, end - begin) << '\n';
+    err << "espalier: " << printable(text.substr(begin, end - begin), 4 * text.size()) << '\n';
     begin = end + 1;
   }
 }
