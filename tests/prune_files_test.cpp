@@ -309,6 +309,23 @@ TEST(Diff, names_what_was_removed_and_what_was_changed) {
   EXPECT_EQ(diff.equal_tensors + diff.tensors_only_a.size(), teacher.weights->names().size());
 }
 
+TEST(Diff, compares_a_student_with_its_origins) {
+  const TempFolder temp;
+  const Model teacher = model::load_model(golden("tiny-sdxl") / "unet");
+  const RemovalPlan plan = tiny_plan(teacher.tree);
+  write_student(teacher, apply_plan(teacher.tree, plan), plan, temp.path() / "student");
+  const OriginMap origins = read_origins(temp.path() / "student/origin.json");
+  const Model student = model::load_model(temp.path() / "student");
+  const ModelDiff diff = diff_models(teacher, student, &origins);
+  std::vector<std::string> removed;
+  for (const Removal& removal : plan.removals) removed.push_back(removal.path);
+  EXPECT_THAT(diff.only_a, ::testing::UnorderedElementsAreArray(removed));
+  EXPECT_THAT(diff.only_b, IsEmpty());
+  EXPECT_THAT(diff.other_bytes, IsEmpty());
+  EXPECT_EQ(diff.equal_tensors, student.weights->names().size());
+  EXPECT_FALSE(diff_models(teacher, student).other_bytes.empty()) << "no survivor was renumbered: the test shows nothing";
+}
+
 TEST(Diff, sees_one_changed_bit) {
   const TempFolder temp;
   fs::copy(golden("tiny-sdxl") / "unet", temp.path() / "unet", fs::copy_options::recursive);

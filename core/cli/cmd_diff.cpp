@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/progress.h"
@@ -45,12 +46,24 @@ void diff_plan_files(const Options& options, CommandContext& context) {
   context.exit_code = diff.same() ? 0 : 1;
 }
 
+/// The origin map of `b` when it is a student of `a`: beside its unet/ folder.
+std::optional<prune::OriginMap> origins_of(const model::Model& a, const model::Model& b) {
+  for (const std::filesystem::path& folder : {b.path, b.path.parent_path()}) {
+    const std::filesystem::path file = folder / "origin.json";
+    if (!std::filesystem::is_regular_file(file)) continue;
+    prune::OriginMap map = prune::read_origins(file);
+    if (map.teacher == model::structure_hash(a.tree.config)) return map;
+  }
+  return std::nullopt;
+}
+
 void diff_model_files(const Options& options, CommandContext& context) {
   const model::LoadOptions load{.large_headers = options.large_headers};
   const model::Model a = model::load_model(options.a, load), b = model::load_model(options.b, load);
   std::unique_ptr<Progress> progress;
   uint64_t shown = 0;
-  const prune::ModelDiff diff = prune::diff_models(a, b, [&](uint64_t done, uint64_t total) {
+  const std::optional<prune::OriginMap> origins = origins_of(a, b);
+  const prune::ModelDiff diff = prune::diff_models(a, b, origins ? &*origins : nullptr, [&](uint64_t done, uint64_t total) {
     if (progress == nullptr) progress = std::make_unique<Progress>("comparing weights", total, ProgressUnit::kBytes);
     progress->add(done - shown);
     shown = done;
@@ -63,6 +76,10 @@ void diff_model_files(const Options& options, CommandContext& context) {
                                with_commas(diff.parameters_b),
                                100.0 * (static_cast<double>(diff.parameters_b) / static_cast<double>(diff.parameters_a) - 1.0),
                                diff.hash_a, diff.hash_b);
+  if (origins)
+    context.out << fmt::format(
+        "{} is a student of {}: its blocks and tensors are compared with their origins, by the teacher's names\n", options.b,
+        options.a);
   print_list(context, "blocks only in " + options.a, diff.only_a, options.all);
   print_list(context, "blocks only in " + options.b, diff.only_b, options.all);
   print_list(context, "blocks that differ", diff.changed_blocks, options.all);

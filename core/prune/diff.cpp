@@ -15,7 +15,7 @@ namespace {
 using model::BlockTree;
 
 /// What a user would say of a block: enough to see a difference in structure that its path does not show.
-std::map<std::string, std::string> describe_blocks(const BlockTree& tree) {
+std::map<std::string, std::string> describe_blocks(const BlockTree& tree, const std::map<std::string, std::string>& origins) {
   std::map<std::string, std::string> blocks;
   for (const model::BlockRef& ref : model::block_refs(tree)) {
     const auto at = locate(tree, ref.path);
@@ -29,7 +29,8 @@ std::map<std::string, std::string> describe_blocks(const BlockTree& tree) {
           at->side == Side::kMid ? tree.mid->resnets[at->layer] : stages_of(tree, at->side)[at->stage].layers[at->layer].resnet;
       text = fmt::format("resnet {} → {}", resnet.in_channels, resnet.out_channels);
     }
-    blocks.emplace(ref.path, std::move(text));
+    const auto origin = origins.find(ref.path);
+    blocks.emplace(origin == origins.end() ? ref.path : origin->second, std::move(text));
   }
   return blocks;
 }
@@ -47,10 +48,41 @@ std::vector<std::string> outermost_missing(const std::map<std::string, std::stri
   return missing;
 }
 
-std::map<std::string, TensorType> tensors_of(const model::Model& model) {
-  std::map<std::string, TensorType> tensors;
-  for (const model::TensorSpec& spec : model::tensor_specs(model.tree))
-    tensors.emplace(spec.name, model.has_weights() ? model.weights->get(spec.name).type : TensorType{DType::kNone, spec.shape});
+/// Block paths of a student by the origins of its tensors: a tensor and its origin end alike inside their block.
+std::map<std::string, std::string> block_origins(const BlockTree& student, const OriginMap& map) {
+  std::map<std::string, std::string> origins;
+  for (const model::TensorSpec& spec : model::tensor_specs(student)) {
+    const auto found = map.tensors.find(spec.name);
+    if (found == map.tensors.end() || spec.path.empty()) continue;
+    const std::string rest = spec.name.substr(spec.path.size());
+    if (found->second.size() <= rest.size()) continue;
+    std::string path = spec.path, origin = found->second.substr(0, found->second.size() - rest.size());
+    // The blocks around it, outwards as long as both paths have one.
+    while (origins.emplace(path, origin).second) {
+      const size_t cut = path.rfind('.'), origin_cut = origin.rfind('.');
+      if (cut == std::string::npos || origin_cut == std::string::npos) break;
+      path.resize(cut);
+      origin.resize(origin_cut);
+    }
+  }
+  return origins;
+}
+
+/// One tensor under the name that it is compared by.
+struct Compared {
+  std::string own_name;
+  TensorType type;
+};
+
+std::map<std::string, Compared> tensors_of(const model::Model& model, const OriginMap* origins) {
+  std::map<std::string, Compared> tensors;
+  for (const model::TensorSpec& spec : model::tensor_specs(model.tree)) {
+    std::string name = spec.name;
+    if (origins != nullptr)
+      if (const auto found = origins->tensors.find(name); found != origins->tensors.end()) name = found->second;
+    tensors.emplace(name, Compared{spec.name, model.has_weights() ? model.weights->get(spec.name).type
+                                                                  : TensorType{DType::kNone, spec.shape}});
+  }
   return tensors;
 }
 
@@ -62,7 +94,8 @@ int64_t parameters_of(const model::Model& model) {
 
 }  // namespace
 
-ModelDiff diff_models(const model::Model& a, const model::Model& b, const std::function<void(uint64_t, uint64_t)>& progress) {
+ModelDiff diff_models(const model::Model& a, const model::Model& b, const OriginMap* origins,
+                      const std::function<void(uint64_t, uint64_t)>& progress) {
   ModelDiff diff;
   diff.hash_a = model::structure_hash(a.tree.config);
   diff.hash_b = model::structure_hash(b.tree.config);
@@ -71,35 +104,35 @@ ModelDiff diff_models(const model::Model& a, const model::Model& b, const std::f
   diff.parameters_b = parameters_of(b);
   diff.compared_weights = a.has_weights() && b.has_weights();
 
-  const auto blocks_a = describe_blocks(a.tree), blocks_b = describe_blocks(b.tree);
+  const auto renamed = origins != nullptr ? block_origins(b.tree, *origins) : std::map<std::string, std::string>{};
+  const auto blocks_a = describe_blocks(a.tree, {}), blocks_b = describe_blocks(b.tree, renamed);
   diff.only_a = outermost_missing(blocks_a, blocks_b);
   diff.only_b = outermost_missing(blocks_b, blocks_a);
   for (const auto& [path, text] : blocks_a)
     if (const auto other = blocks_b.find(path); other != blocks_b.end() && other->second != text)
       diff.changed_blocks.push_back(fmt::format("{}: {}; {}", path, text, other->second));
 
-  const auto tensors_a = tensors_of(a), tensors_b = tensors_of(b);
-  std::vector<std::string> common;
+  const auto tensors_a = tensors_of(a, nullptr), tensors_b = tensors_of(b, origins);
+  std::vector<std::pair<std::string, std::string>> common;  // names in a and in b
   uint64_t total = 0, done = 0;
-  for (const auto& [name, type] : tensors_a) {
+  const auto text = [&](const TensorType& type) { return diff.compared_weights ? to_string(type) : to_string(type.shape); };
+  for (const auto& [name, tensor] : tensors_a) {
     const auto other = tensors_b.find(name);
     if (other == tensors_b.end()) {
       diff.tensors_only_a.push_back(name);
-    } else if (diff.compared_weights ? !(other->second == type) : !(other->second.shape == type.shape)) {
-      const bool typed = diff.compared_weights;
-      diff.other_type.push_back(fmt::format("{}: {}; {}", name, typed ? to_string(type) : to_string(type.shape),
-                                            typed ? to_string(other->second) : to_string(other->second.shape)));
+    } else if (text(tensor.type) != text(other->second.type)) {
+      diff.other_type.push_back(fmt::format("{}: {}; {}", name, text(tensor.type), text(other->second.type)));
     } else {
-      common.push_back(name);
-      total += type.bytes();
+      common.emplace_back(name, other->second.own_name);
+      total += tensor.type.bytes();
     }
   }
-  for (const auto& [name, type] : tensors_b)
+  for (const auto& [name, tensor] : tensors_b)
     if (tensors_a.count(name) == 0) diff.tensors_only_b.push_back(name);
   if (!diff.compared_weights) return diff;
-  for (const std::string& name : common) {
+  for (const auto& [name, own_name] : common) {
     check_interrupt();
-    const io::TensorRef left = a.weights->get(name), right = b.weights->get(name);
+    const io::TensorRef left = a.weights->get(name), right = b.weights->get(own_name);
     const bool equal =
         left.bytes.size() == right.bytes.size() && std::memcmp(left.bytes.data(), right.bytes.data(), left.bytes.size()) == 0;
     if (equal) {
@@ -109,7 +142,7 @@ ModelDiff diff_models(const model::Model& a, const model::Model& b, const std::f
       diff.other_bytes.push_back(name);
     }
     a.weights->drop_pages(name);
-    b.weights->drop_pages(name);
+    b.weights->drop_pages(own_name);
     done += left.bytes.size();
     if (progress) progress(done, total);
   }

@@ -8,6 +8,7 @@
 
 #include "core/model/model.h"
 #include "core/prune/removal_plan.h"
+#include "core/prune/student_files.h"
 
 namespace espalier::prune {
 
@@ -28,8 +29,12 @@ struct ModelDiff {
 };
 
 /// Compares structures, tensors and, where both have weights, every byte of the tensors that share a name and type.
+///
+/// With `origins` (of `b`, a student of `a`) each block and tensor of `b` is compared with what it came from, so that
+/// renumbered survivors count as what they are; names in the result are the teacher's.
 /// Cost: reads both models' weights once, dropping pages behind. `progress(done, total)` in bytes.
-ModelDiff diff_models(const model::Model& a, const model::Model& b, const std::function<void(uint64_t, uint64_t)>& progress = {});
+ModelDiff diff_models(const model::Model& a, const model::Model& b, const OriginMap* origins = nullptr,
+                      const std::function<void(uint64_t, uint64_t)>& progress = {});
 
 struct PlanDiff {
   bool same_teacher = false;
