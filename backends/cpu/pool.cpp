@@ -1,5 +1,6 @@
 // Between two calls of a network only microseconds pass, so a worker spins for a short while before it sleeps; asleep it
-// costs nothing. Libraries that use OpenMP are held to one thread inside a task: the tasks are the parallelism.
+// costs nothing. A loop waits for the workers that entered it, not for those that the system did not get round to wake.
+// Libraries that use OpenMP are held to one thread inside a task: the tasks are the parallelism.
 
 #include "backends/cpu/pool.h"
 
@@ -64,9 +65,21 @@ void Pool::work(int thread) {
     while (round_.load(std::memory_order_acquire) == seen) round_.wait(seen, std::memory_order_acquire);
     seen = round_.load(std::memory_order_acquire);
     if (stop_.load()) return;
+    if (!enter()) continue;
     take_tasks(thread);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    leave();
   }
+}
+
+bool Pool::enter() {
+  uint32_t now = inside_.load(std::memory_order_relaxed);
+  while (!(now & kClosed))
+    if (inside_.compare_exchange_weak(now, now + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+  return false;
+}
+
+void Pool::leave() {
+  if (inside_.fetch_sub(1, std::memory_order_release) == kClosed + 1) inside_.notify_one();
 }
 
 void Pool::run_tasks(int64_t tasks, Body body, void* context) {
@@ -77,13 +90,13 @@ void Pool::run_tasks(int64_t tasks, Body body, void* context) {
   if (workers_.empty() || tasks == 1) {
     take_tasks(0);
   } else {
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+    inside_.store(0, std::memory_order_release);
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
     take_tasks(0);
-    for (int spin = 0; spin < kSpins && busy_.load(std::memory_order_acquire) != 0; ++spin) relax();
-    for (int left = busy_.load(std::memory_order_acquire); left != 0; left = busy_.load(std::memory_order_acquire))
-      busy_.wait(left, std::memory_order_acquire);
+    uint32_t now = inside_.fetch_or(kClosed, std::memory_order_acquire) | kClosed;
+    for (int spin = 0; spin < kSpins && now != kClosed; ++spin, now = inside_.load(std::memory_order_acquire)) relax();
+    for (; now != kClosed; now = inside_.load(std::memory_order_acquire)) inside_.wait(now, std::memory_order_acquire);
   }
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }

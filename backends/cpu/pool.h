@@ -35,8 +35,11 @@ class Pool {
 
  private:
   using Body = void (*)(void* context, int64_t task, int thread);
+  static constexpr uint32_t kClosed = uint32_t{1} << 31;
   void run_tasks(int64_t tasks, Body body, void* context);
   void work(int thread);
+  bool enter();
+  void leave();
   void take_tasks(int thread);
 
   std::vector<std::thread> workers_;
@@ -44,8 +47,8 @@ class Pool {
   void* context_ = nullptr;
   int64_t tasks_ = 0;
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<uint32_t> round_{0};  // counts loops; a change wakes the workers
-  alignas(64) std::atomic<int> busy_{0};        // workers that have not finished this loop
+  alignas(64) std::atomic<uint32_t> round_{0};         // counts loops; a change wakes the workers
+  alignas(64) std::atomic<uint32_t> inside_{kClosed};  // workers in this loop, and whether more may enter
   std::atomic<bool> stop_{false};
   std::mutex failure_mutex_;
   std::exception_ptr failure_;
