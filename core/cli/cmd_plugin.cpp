@@ -129,8 +129,12 @@ void show(const Options& options, CommandContext& context) {
   context.out << '\n' << table.text();
 }
 
-// Every place and every file with its verdict, those that have to do with `id` marked, so that "why is it not there" has an
-// answer.
+// "cpu" is short for espalier.backend.cpu, and is what a user calls cpu.esp.so.
+bool is_called(const std::string& full, const std::string& name) {
+  return full == name || full.substr(full.rfind('.') + 1) == name;
+}
+
+// Every place and every file with its verdict, those that have to do with `id` marked.
 void why(const Options& options, CommandContext& context) {
   const Registry registry = registry_of(context);
   if (options.json) {
