@@ -36,7 +36,8 @@ class ShapeWalker {
     return found;
   }
   [[noreturn]] void fail(const std::string& what) const {
-    throw UserError(fmt::format("{}: {}; put the UNet's config.json beside the file as {}.json", file_.describe(), what, "NAME"));
+    const std::string beside = std::filesystem::path(file_.describe()).replace_extension(".json").filename().string();
+    throw UserError(fmt::format("{}: {}; put the UNet's config.json beside the file as {}", file_.describe(), what, beside));
   }
 
   /// Depth of the attention module at `place`; 0 blocks is possible, no module is nullopt.
