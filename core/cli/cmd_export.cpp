@@ -44,7 +44,7 @@ void run_export(const Options& options, CommandContext& context) {
   const prune::ExportReport report = options.as == "diffusers" ? prune::export_diffusers(model, options.out, dtype, show)
                                                                : prune::export_single_file(model, options.out, dtype, show);
   progress.reset();
-  for (const std::string& note : report.notes) context.err << "espalier: note: " << note << '\n';
+  say_notes(context, report.notes);
   context.out << fmt::format("{}: {} tensors, {}\n", options.out.string(), with_commas(static_cast<int64_t>(report.tensors)),
                              human_bytes(report.bytes));
 }

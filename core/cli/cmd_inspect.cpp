@@ -58,7 +58,7 @@ void run_inspect(const Options& options, CommandContext& context) {
   errors.throw_if_any();
 
   const model::Model model = model::load_model(options.model, {.structure_only = true, .large_headers = options.large_headers});
-  for (const std::string& note : model.notes) context.err << "espalier: note: " << note << '\n';
+  say_notes(context, model.notes);
   const std::string title = printable(options.model, 1000) + "  (" + layout_text(model.layout) + ")";
   if (options.explain) return explain_model(model, options, title, context);
   inspect::SummaryOptions sizes{.tokens = options.tokens};

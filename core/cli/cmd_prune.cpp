@@ -87,11 +87,11 @@ void run_prune(const Options& options, CommandContext& context) {
   check_options(options);
   const model::Model teacher =
       model::load_model(options.model, {.random_weights = options.random_weights, .large_headers = options.large_headers});
-  for (const std::string& note : teacher.notes) context.err << "espalier: note: " << note << '\n';
+  say_notes(context, teacher.notes);
   prune::RemovalPlan plan = options.plan.empty() ? plan_by_plugin(options, teacher, context) : prune::read_plan(options.plan);
   const model::BlockTree student = prune::apply_plan(teacher.tree, plan, options.plan.empty() ? options.use : options.plan);
   plan = prune::in_teacher_order(teacher.tree, std::move(plan));
-  for (const std::string& note : plan.notes) context.err << "espalier: note: " << note << '\n';
+  say_notes(context, plan.notes);
 
   const prune::Certificate certificate = prune::certify(teacher.tree, plan, student);
   if (!certificate.holds)

@@ -86,11 +86,10 @@ void run_model(const Options& options, CommandContext& context) {
   const std::shared_ptr<lower::Backend> backend = backend_of(options, context);
   const model::Model model =
       model::load_model(options.model, {.random_weights = options.random_weights, .large_headers = options.large_headers});
-  for (const std::string& note : model.notes) context.err << "espalier: note: " << note << '\n';
+  say_notes(context, model.notes);
   inspect::RunInputs inputs = inspect::read_run_inputs(*io::open_safetensors(options.inputs), model.tree);
   if (!inputs.ignored.empty())
-    context.err << "espalier: note: " << options.inputs.string() << ": this model does not read " << join(inputs.ignored, ", ")
-                << '\n';
+    say_notes(context, {options.inputs.string() + ": this model does not read " + join(inputs.ignored, ", ")});
   inputs.sizes.taps = options.taps;
   const bool timed = options.profile || !options.trace.empty();
   const auto executor = inspect::open_session(model, inputs.sizes,

@@ -56,6 +56,9 @@ CLI::Option* add_out(CLI::App* command, std::filesystem::path& out, const std::s
 /// What to do once the whole command line is known to be right.
 void on_run(CLI::App* command, CommandContext& context, std::function<void()> action);
 
+/// Remarks on stderr, one line each, made safe for a terminal; none with --quiet.
+void say_notes(CommandContext& context, const std::vector<std::string>& notes);
+
 #define ESP_COMMAND(name) void add_##name(CLI::App& app, CommandContext& context);
 #include "core/cli/command_list.def"
 #undef ESP_COMMAND

@@ -48,6 +48,11 @@ void on_run(CLI::App* command, CommandContext& context, std::function<void()> ac
   command->callback([&context, action = std::move(action)] { context.action = action; });
 }
 
+void say_notes(CommandContext& context, const std::vector<std::string>& notes) {
+  if (context.verbosity < 0) return;
+  for (const std::string& note : notes) context.err << "espalier: note: " << printable(note, 4 * note.size() + 4) << '\n';
+}
+
 namespace {
 
 /// One line per fault. Whatever came from files or the command line is made safe for a terminal here, once for all.

@@ -158,6 +158,40 @@ TEST(Cli, a_full_disk_is_an_error_and_not_a_success) {
   EXPECT_EQ(result.err, "espalier: [stdout] cannot write the result: is the disk full or the reader gone\n");
 }
 
+TEST(Cli, ctrl_c_ends_a_run_with_exit_code_3_and_nothing_written) {
+  const std::filesystem::path outputs = std::filesystem::path(::testing::TempDir()) / "espalier-interrupted.safetensors";
+  const CommandResult result =
+      testing::run_command({"/usr/bin/timeout", "--preserve-status", "--signal=INT", "1", ESPALIER_BUILD_DIR "/bin/espalier",
+                            "run", kTiny, "--inputs", ESPALIER_SOURCE_DIR "/tests/golden/tiny-sdxl/inputs.safetensors",
+                            "--outputs", outputs.string(), "--backend", "reference", "--repeat", "1000000"});
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  EXPECT_NE(result.err.find("espalier: interrupted"), std::string::npos) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(outputs));
+}
+
+TEST(Cli, quiet_and_verbose_change_stderr_and_no_result) {
+  const CommandResult plain = run_espalier({"inspect", kTiny}), quiet = run_espalier({"inspect", kTiny, "-q"}),
+                      loud = run_espalier({"inspect", kTiny, "-v", "-v"});
+  EXPECT_EQ(plain.out, quiet.out);
+  EXPECT_EQ(plain.out, loud.out);
+  EXPECT_EQ(quiet.err, "");
+}
+
+TEST(Cli, a_backend_that_is_not_there_is_refused_with_the_places_searched) {
+  const CommandResult result =
+      run_espalier({"inspect", kTiny, "--explain", "--backend", "cpuu"}, {"ESPALIER_PLUGIN_PATH=/nowhere"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("no backend 'cpuu'"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("/nowhere (ESPALIER_PLUGIN_PATH: no such folder)"), std::string::npos) << result.err;
+}
+
+TEST(Cli, explain_of_the_reference_needs_no_plugin) {
+  const CommandResult result = run_espalier({"inspect", kTiny, "--explain", "--backend", "reference"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("the built-in reference"), std::string::npos);
+  EXPECT_NE(result.out.find("memory  arena "), std::string::npos);
+}
+
 TEST(Cli, html_appears_whole_or_not_at_all) {
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "espalier-html";
   std::filesystem::remove_all(folder);
