@@ -62,7 +62,7 @@ const std::vector<Refusal> kText = {
     {"other_format", "format = 2\nteacher = \"" + kHash + "\"\n",
      "plan.toml:1:10: format 2 is not known; this espalier reads format 1"},
     {"hash_of_other_form", "format = 1\nteacher = \"md5:12\"\n",
-     "plan.toml:2:11: teacher must be \"sha256:\" and 64 hex digits, the structure hash that `inspect --json` prints"},
+     "plan.toml:2:11: teacher must be \"sha256:\" and 64 hex digits: what `inspect --json` prints as \"structure\""},
     {"row_without_path", plan_file("[[remove]]\nstage = 1\n"), "plan.toml:3:1: [[remove]] row 1 has no 'path'"},
     {"empty_path", plan_file("[[remove]]\npath = \"\"\n"), "plan.toml:4:8: path is empty; name a block such as \"mid_block\""},
     {"negative_stage", plan_file("[[remove]]\npath = \"mid_block\"\nstage = -1\n"), "plan.toml:5:9: stage must be 0 to 1000000"},

@@ -39,7 +39,8 @@ std::map<std::string, std::string> describe_blocks(const BlockTree& tree, const 
 std::vector<std::string> outermost_missing(const std::map<std::string, std::string>& a,
                                            const std::map<std::string, std::string>& b) {
   std::vector<std::string> missing;
-  for (const auto& [path, text] : a) {
+  for (const auto& block : a) {
+    const std::string& path = block.first;
     if (b.count(path) > 0) continue;
     const bool inside =
         std::any_of(missing.begin(), missing.end(), [&](const std::string& outer) { return is_within(path, outer); });

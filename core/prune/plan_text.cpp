@@ -96,8 +96,7 @@ RemovalPlan parse_plan(std::string_view toml, std::string_view file) {
   if (const auto teacher = plan_table.string("teacher")) {
     plan.teacher = *teacher;
     if (!is_structure_hash(*teacher))
-      plan_table.fault("teacher",
-                       "teacher must be \"sha256:\" and 64 hex digits, the structure hash that `inspect --json` prints");
+      plan_table.fault("teacher", "teacher must be \"sha256:\" and 64 hex digits: what `inspect --json` prints as \"structure\"");
   }
   size_t index = 0;
   for (const toml::table* row : plan_table.tables("remove")) plan.removals.push_back(read_row(*row, name, ++index, errors));
