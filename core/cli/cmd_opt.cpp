@@ -58,10 +58,11 @@ void run_opt(const Options& options, CommandContext& context) {
   if (!options.dump.empty() && graphs.size() > 1)
     throw UserError("[opt] --dump-ir takes one graph, " + file + " holds " + std::to_string(graphs.size()));
   std::string text;
-  std::vector<passes::PassRecord> records;
-  for (const Graph& graph : graphs)
+  for (const Graph& graph : graphs) {
+    std::vector<passes::PassRecord> records;
     text += print(passes::run_passes(graph, wanted, pipeline, &records), {.fold_scopes = options.fold_scopes});
-  if (context.verbosity > 0) context.err << passes::to_text(records);
+    if (context.verbosity > 0) context.err << "@" << graph.name << '\n' << passes::to_text(records);
+  }
   if (options.out.empty())
     context.out << text;
   else
@@ -80,12 +81,14 @@ void add_opt(CLI::App& app, CommandContext& context) {
                       "comes out; the graph is verified again after each pass. Without --passes it runs what every other command "
                       "runs before a model is executed.",
        .examples = {{"espalier opt block.eir --passes=canonicalise,cse", "two passes, result on standard output"},
-                    {"espalier opt block.eir --passes=", "only parse, verify and print"},
+                    {"espalier opt block.eir --passes=none", "only parse, verify and print"},
                     {"espalier opt block.eir --dump-ir steps -v", "the graph after every pass that changed it, and times"},
                     {"espalier opt unet.eir --accepts=none --fold-scopes=2", "no composites; one line per block"},
                     {"espalier opt --list", "the passes and what each guarantees"}}});
   command->add_option("GRAPH", options->graph, "a .eir file, or - for standard input");
-  CLI::Option* passes = command->add_option("--passes", options->passes, "names in order; a pass may be named twice")
+  CLI::Option* passes = command
+                            ->add_option("--passes", options->passes,
+                                         "names in order, a pass may be named twice; none: only parse, verify and print")
                             ->delimiter(',')
                             ->type_name("a,b");
   one_each(passes);
@@ -104,7 +107,6 @@ void add_opt(CLI::App& app, CommandContext& context) {
   add_out(command, options->out, "write the text to this file instead of standard output");
   on_run(command, context, [options, passes, &context] {
     options->passes_given = passes->count() > 0;
-    std::erase(options->passes, "");
     run_opt(*options, context);
   });
 }

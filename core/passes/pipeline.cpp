@@ -56,6 +56,7 @@ std::span<const Pass* const> all_passes() { return kAll; }
 std::vector<const Pass*> standard_pipeline() { return {std::begin(kStandard), std::end(kStandard)}; }
 
 std::vector<const Pass*> find_passes(std::span<const std::string> names) {
+  if (names.size() == 1 && names[0] == "none") return {};
   std::vector<std::string> known;
   for (const Pass* pass : kAll) known.emplace_back(pass->name);
   std::vector<const Pass*> found;

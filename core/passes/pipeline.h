@@ -13,7 +13,8 @@ namespace espalier::passes {
 
 /// Every pass, in the order of `espalier opt --list`.
 std::span<const Pass* const> all_passes();
-/// The passes of a name list, in its order. Errors: UserError with did-you-mean for each unknown name, all at once.
+/// The passes of a name list, in its order; `{"none"}` is no pass. Errors: UserError with did-you-mean for each unknown name, all
+/// at once.
 std::vector<const Pass*> find_passes(std::span<const std::string> names);
 /// What `optimise` runs, in order; a name may stand there twice.
 std::vector<const Pass*> standard_pipeline();

@@ -43,7 +43,7 @@ Command command_of(const std::string& line) {
     const std::string name = word.substr(0, equals);
     const std::string value = equals < word.size() ? word.substr(equals + 1) : "";
     if (name == "--passes")
-      command.passes = value.empty() ? std::vector<std::string>{} : split(value, ',');
+      command.passes = split(value, ',');
     else if (name == "--disable-pass")
       command.options.disabled = split(value, ',');
     else if (name == "--fold-scopes")
