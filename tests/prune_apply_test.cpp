@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
+#include <set>
 
 #include "core/prune/certificate.h"
 #include "core/prune/strategy.h"
@@ -99,6 +101,43 @@ TEST(Apply, uneven_depths_give_a_config_that_says_the_same) {
                                                                           blocks("up_blocks.1.attentions.2", 1, 2)})));
   const BlockTree again = model::build_tree(model::parse_config(model::write_config(student.config), "written"));
   EXPECT_EQ(tree_text(again, false), tree_text(student, false));
+}
+
+// What is accepted must be right: for any choice of units, apply_plan refuses or the certificate holds.
+TEST(Apply, accepts_no_plan_whose_certificate_fails) {
+  std::mt19937 random(7);  // NOLINT(cert-msc51-cpp): the same cases every time
+  size_t accepted = 0, refused = 0;
+  for (const char* name : {"sd15", "koala-1b", "ssd-1b"}) {
+    const BlockTree teacher = tree_of(name);
+    std::vector<Unit> units = list_units(teacher);
+    units.erase(std::remove_if(units.begin(), units.end(), [](const Unit& u) { return !u.removable; }), units.end());
+    for (int trial = 0; trial < 60; ++trial) {
+      std::set<std::string> rows;
+      const size_t count = 1 + random() % 3;
+      for (size_t i = 0; i < count; ++i) {
+        const Unit& unit = units[random() % units.size()];
+        rows.insert(unit.rows.begin(), unit.rows.end());
+        if (unit.kind != UnitKind::kPair && unit.kind != UnitKind::kResnet) continue;
+        // A layer goes with some layer of the mirror stage, rightly chosen or not.
+        for (const Unit& other : units)
+          if (other.kind != UnitKind::kTransformerBlock && other.module != unit.module && other.in_shape[1] == unit.in_shape[1] &&
+              random() % 2 == 0)
+            rows.insert(other.rows.begin(), other.rows.end());
+      }
+      const RemovalPlan plan = plan_for(teacher, {rows.begin(), rows.end()});
+      BlockTree student;
+      if (!testing::error_of([&] { student = apply_plan(teacher, plan); }).empty()) {
+        ++refused;
+        continue;
+      }
+      ++accepted;
+      const Certificate certificate = certify(teacher, plan, student);
+      ASSERT_TRUE(certificate.holds) << name << "\n" << write_plan(plan) << certificate.difference;
+      ASSERT_EQ(tree_text(invert_plan(student, teacher, plan)), tree_text(teacher)) << write_plan(plan);
+    }
+  }
+  EXPECT_GT(accepted, 25u);
+  EXPECT_GT(refused, 25u);
 }
 
 struct PlanCase {
