@@ -20,4 +20,4 @@ target_include_directories(headers_alone PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT
 target_compile_options(headers_alone PRIVATE -fsyntax-only -Wall -Wextra -Werror)
 add_test(NAME Headers.every_header_compiles_alone
   COMMAND ${CMAKE_COMMAND} --build ${CMAKE_BINARY_DIR} --target headers_alone)
-set_tests_properties(Headers.every_header_compiles_alone PROPERTIES LABELS meta RUN_SERIAL ON)
+set_tests_properties(Headers.every_header_compiles_alone PROPERTIES LABELS "meta;slow" RUN_SERIAL ON)
