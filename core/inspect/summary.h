@@ -46,8 +46,8 @@ ModelSummary summarise(const model::Model& model, const SummaryOptions& options 
 /// "" when it reads none.
 std::string owner_of(const Graph& graph, const Node& node);
 
-/// The object that `inspect --json` prints (keys as in docs/contracts: parameters, tensors, resnets, transformer_blocks,
-/// flops, blocks, loaders). `flops` is null when there is no size.
+/// The object that `inspect --json` prints (parameters, tensors, resnets, transformer_blocks,
+/// flops, blocks, loaders, …). `flops` is null when there is no size.
 std::string to_json(const ModelSummary& summary);
 
 struct TreeOptions {
