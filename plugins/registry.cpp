@@ -116,8 +116,7 @@ const Component& Registry::find_backend(std::string_view name) const {
 void Registry::not_found(std::string_view what, std::string_view name, const std::vector<std::string>& known) const {
   std::string text = "no " + std::string(what) + " '" + printable(name) + "'";
   const std::string hint = did_you_mean(name, known);
-  text +=
-      !hint.empty() ? hint : "; there " + (known.empty() ? "is none" : (known.size() == 1 ? "is " : "are ") + join(known, ", "));
+  text += !hint.empty() ? hint : known.empty() ? std::string("; none was found") : "; known: " + join(known, ", ");
   text += "\n" + places_text(places_);
   for (const Verdict& verdict : verdicts_)
     if (!verdict.ok) text += "\nrefused " + verdict.file.string() + ": " + verdict.reason;

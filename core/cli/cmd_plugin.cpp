@@ -94,13 +94,29 @@ void list(const Options& options, CommandContext& context) {
   if (table.rows() == 0 && refused == 0) context.out << "no plugins; " << plugins::places_text(registry.places()) << '\n';
 }
 
+// "cpu" is short for espalier.backend.cpu, and is what a user calls cpu.esp.so.
+bool is_called(const std::string& full, const std::string& name) {
+  return full == name || full.substr(full.rfind('.') + 1) == name;
+}
+
+// The whole id, or its last part where that names one component alone.
 const Component& component_of(const Registry& registry, const std::string& id) {
   if (const Component* component = registry.find_any(id)) return *component;
-  std::vector<std::string> known;
+  std::vector<std::string> known, short_names;
+  const Component* found = nullptr;
+  size_t matches = 0;
   for (const Verdict& verdict : registry.verdicts())
-    for (const Component& component : verdict.components) known.push_back(component.id);
-  std::string text = "[plugin] no component '" + printable(id) + "'" + did_you_mean(id, known);
-  throw UserError(text + "\n'espalier plugin why " + printable(id) + "' lists every place and file");
+    for (const Component& component : verdict.components) {
+      known.push_back(component.id);
+      if (!verdict.ok || !is_called(component.id, id)) continue;
+      found = &component;
+      ++matches;
+    }
+  if (matches == 1) return *found;
+  for (const std::string& full : known) short_names.push_back(full.substr(full.rfind('.') + 1));
+  const std::string hint = did_you_mean(id, known);
+  throw UserError("[plugin] no component '" + printable(id) + "'" + (hint.empty() ? did_you_mean(id, short_names) : hint) +
+                  "\n'espalier plugin why " + printable(id) + "' lists every place and file");
 }
 
 void show(const Options& options, CommandContext& context) {
@@ -127,11 +143,6 @@ void show(const Options& options, CommandContext& context) {
     table.row(
         {spec.name, plugins::kind_text(spec), plugins::default_text(spec), plugins::range_text(spec), printable(spec.doc, 200)});
   context.out << '\n' << table.text();
-}
-
-// "cpu" is short for espalier.backend.cpu, and is what a user calls cpu.esp.so.
-bool is_called(const std::string& full, const std::string& name) {
-  return full == name || full.substr(full.rfind('.') + 1) == name;
 }
 
 // Every place and every file with its verdict, those that have to do with `id` marked.
