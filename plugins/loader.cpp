@@ -12,7 +12,10 @@ namespace {
 
 // Handles are leaked on purpose: destructors of thread-locals, symbols that are unique across libraries, and threads of
 // a plugin's own libraries all make dlclose unsafe (notes of glibc, dlclose(3)).
-void keep_loaded(boost::dll::shared_library library) { new boost::dll::shared_library(std::move(library)); }
+void keep_loaded(boost::dll::shared_library library) {
+  static auto* const kept = new std::vector<boost::dll::shared_library>;
+  kept->push_back(std::move(library));
+}
 
 // What dlerror said, out of Boost.DLL's frame around it, and without the file's name, which the verdict has already.
 std::string loader_text(std::string text, const std::filesystem::path& file) {

@@ -31,8 +31,7 @@ struct Executor::Segment {
 
 struct Executor::HostBuffer {
   explicit HostBuffer(uint64_t bytes) {
-    const uint64_t rounded =
-        (bytes + lower::CallList::kAlignment - 1) / lower::CallList::kAlignment * lower::CallList::kAlignment;
+    const uint64_t rounded = (bytes / lower::CallList::kAlignment + 1) * lower::CallList::kAlignment;  // never empty
     data = std::aligned_alloc(lower::CallList::kAlignment, rounded);
     if (data == nullptr) throw std::bad_alloc();
   }
