@@ -79,31 +79,37 @@ class UNetEmitter {
     return b_.path().empty() ? std::string(tensor) : b_.path() + "." + std::string(tensor);
   }
   Value weight(std::string_view module, Shape shape) { return b_.param(name(module) + ".weight", f32(std::move(shape))); }
+  // Operands are named one by one below: the order in which nested calls emit nodes would be the compiler's choice.
   Value bias(std::string_view module, int64_t width) { return b_.param(name(module) + ".bias", f32({width})); }
 
   Value linear(Value x, std::string_view module, int64_t out) {
-    return ops::linear(b_, x, weight(module, {out, channels(x)}), bias(module, out));
+    const Value w = weight(module, {out, channels(x)}), b = bias(module, out);
+    return ops::linear(b_, x, w, b);
   }
   Value linear_without_bias(Value x, std::string_view module, int64_t out) {
     return ops::linear(b_, x, weight(module, {out, channels(x)}));
   }
   /// A 1x1 convolution: in NHWC a linear with a weight of rank 4.
   Value pointwise(Value x, std::string_view module, int64_t out) {
-    return ops::linear(b_, x, weight(module, {out, channels(x), 1, 1}), bias(module, out));
+    const Value w = weight(module, {out, channels(x), 1, 1}), b = bias(module, out);
+    return ops::linear(b_, x, w, b);
   }
   Value projection(Value x, std::string_view module, int64_t out) {
     return config_.use_linear_projection ? linear(x, module, out) : pointwise(x, module, out);
   }
   Value conv(Value x, std::string_view module, int64_t out, int64_t side, const ops::Conv2dAttrs& attrs = {1, {1, 1, 1, 1}}) {
-    return ops::conv2d(b_, x, weight(module, {out, channels(x), side, side}), bias(module, out), attrs);
+    const Value w = weight(module, {out, channels(x), side, side}), b = bias(module, out);
+    return ops::conv2d(b_, x, w, b, attrs);
   }
   Value group_norm(Value x, std::string_view module, double eps) {
     const int64_t c = channels(x);
-    return ops::group_norm(b_, x, weight(module, {c}), bias(module, c), config_.norm_num_groups, eps);
+    const Value w = weight(module, {c}), b = bias(module, c);
+    return ops::group_norm(b_, x, w, b, config_.norm_num_groups, eps);
   }
   Value layer_norm(Value x, std::string_view module) {
     const int64_t c = channels(x);
-    return ops::layer_norm(b_, x, weight(module, {c}), bias(module, c), kLayerNormEps);
+    const Value w = weight(module, {c}), b = bias(module, c);
+    return ops::layer_norm(b_, x, w, b, kLayerNormEps);
   }
   Value gated(Value x, Value y) { return options_.gates ? ops::gate(b_, x, y, gates_, next_gate_++) : y; }
   Value tap(const std::string& path, Value value) {

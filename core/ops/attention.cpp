@@ -72,8 +72,9 @@ Value decompose(Builder& b, const OpCall& call, std::span<const Value> in) {
   const int64_t n = q[0], keys = call.inputs[1].shape[1], heads = call.attrs.i("heads"), d = q[2] / heads;
   auto per_head = [&](Value x, int64_t tokens) { return permute(b, reshape(b, x, {n, tokens, heads, d}), {0, 2, 1, 3}); };
   const Value scale = b.constant({call.inputs[0].dtype, Shape{}}, {1.0 / std::sqrt(static_cast<double>(d))});
-  const Value scores = mul(b, matmul(b, per_head(in[0], q[1]), per_head(in[1], keys), {.transpose_b = true}), scale);
-  const Value mixed = matmul(b, softmax(b, scores), per_head(in[2], keys));
+  const Value query = per_head(in[0], q[1]), key = per_head(in[1], keys), value = per_head(in[2], keys);
+  const Value scores = mul(b, matmul(b, query, key, {.transpose_b = true}), scale);
+  const Value mixed = matmul(b, softmax(b, scores), value);
   return reshape(b, permute(b, mixed, {0, 2, 1, 3}), q);
 }
 
