@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/io/safetensors.h"
+#include "tests/support/safetensors_bytes.h"
 
 namespace espalier::io {
 namespace {
@@ -18,24 +19,10 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::string_literals;
 
-std::string length_bytes(uint64_t length) {
-  std::string text;
-  for (int i = 0; i < 8; ++i) text += static_cast<char>(length >> (8 * i) & 255);
-  return text;
-}
-std::string file_of(const std::string& header, const std::string& data = "") {
-  return length_bytes(header.size()) + header + data;
-}
-std::string zeros(size_t count) { return std::string(count, '\0'); }
-/// {"a":{"dtype":D,"shape":S,"data_offsets":O}}
-std::string one(const std::string& dtype, const std::string& shape, const std::string& offsets) {
-  return R"({"a":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
-}
-std::string repeat(std::string_view part, int count) {
-  std::string text;
-  for (int i = 0; i < count; ++i) text += part;
-  return text;
-}
+using testing::file_of;
+using testing::length_bytes;
+using testing::repeat;
+using testing::zeros;
 
 struct Case {
   const char* name;
@@ -139,58 +126,59 @@ const std::vector<Case>& cases() {
        "header byte 38: tensor 'a' has no 'data_offsets'"},
       {"r23_entry_is_null", [] { return file_of(R"({"a":null})"); },
        "header byte 13: tensor 'a' must be described by an object, not null"},
-      {"r24_unknown_dtype", [] { return file_of(one("\"F33\"", "[1]", "[0,4]"), zeros(4)); },
+      {"r24_unknown_dtype", [] { return file_of(testing::one_tensor("\"F33\"", "[1]", "[0,4]"), zeros(4)); },
        "header byte 22: tensor 'a' has dtype 'F33'" + kKnown},
-      {"r24_lower_case_dtype", [] { return file_of(one("\"f32\"", "[1]", "[0,4]"), zeros(4)); },
+      {"r24_lower_case_dtype", [] { return file_of(testing::one_tensor("\"f32\"", "[1]", "[0,4]"), zeros(4)); },
        "header byte 22: tensor 'a' has dtype 'f32'" + kKnown},
-      {"r24_dtype_number", [] { return file_of(one("7", "[1]", "[0,4]"), zeros(4)); },
+      {"r24_dtype_number", [] { return file_of(testing::one_tensor("7", "[1]", "[0,4]"), zeros(4)); },
        "header byte 22: tensor 'a' has dtype 7" + kKnown},
-      {"r25_negative_dimension", [] { return file_of(one("\"F32\"", "[-1]", "[0,4]"), zeros(4)); },
+      {"r25_negative_dimension", [] { return file_of(testing::one_tensor("\"F32\"", "[-1]", "[0,4]"), zeros(4)); },
        "header byte 37: the shape of tensor 'a' holds -1" + kDimension},
-      {"r25_float_dimension", [] { return file_of(one("\"F32\"", "[1.0]", "[0,4]"), zeros(4)); },
+      {"r25_float_dimension", [] { return file_of(testing::one_tensor("\"F32\"", "[1.0]", "[0,4]"), zeros(4)); },
        "header byte 37: the shape of tensor 'a' holds 1.0" + kDimension},
-      {"r25_exponent_dimension", [] { return file_of(one("\"F32\"", "[1e0]", "[0,4]"), zeros(4)); },
+      {"r25_exponent_dimension", [] { return file_of(testing::one_tensor("\"F32\"", "[1e0]", "[0,4]"), zeros(4)); },
        "header byte 37: the shape of tensor 'a' holds 1e0" + kDimension},
-      {"r25_string_dimension", [] { return file_of(one("\"F32\"", "[\"1\"]", "[0,4]"), zeros(4)); },
+      {"r25_string_dimension", [] { return file_of(testing::one_tensor("\"F32\"", "[\"1\"]", "[0,4]"), zeros(4)); },
        "header byte 37: the shape of tensor 'a' holds the string '1'" + kDimension},
-      {"r25_nan_dimension", [] { return file_of(one("\"F32\"", "[NaN]", "[0,4]"), zeros(4)); },
+      {"r25_nan_dimension", [] { return file_of(testing::one_tensor("\"F32\"", "[NaN]", "[0,4]"), zeros(4)); },
        "header byte 37: " + kBadJson + "expected a value, found 'N'" + kAgain},
-      {"r25_leading_zero", [] { return file_of(one("\"F32\"", "[01]", "[0,4]"), zeros(4)); },
+      {"r25_leading_zero", [] { return file_of(testing::one_tensor("\"F32\"", "[01]", "[0,4]"), zeros(4)); },
        "header byte 37: " + kBadJson + "a number begins with 0" + kAgain},
-      {"r25_shape_is_a_number", [] { return file_of(one("\"F32\"", "1", "[0,4]"), zeros(4)); },
+      {"r25_shape_is_a_number", [] { return file_of(testing::one_tensor("\"F32\"", "1", "[0,4]"), zeros(4)); },
        "header byte 36: the shape of tensor 'a' must be an array, not 1"},
-      {"r26_dimension_2_64", [] { return file_of(one("\"F32\"", "[18446744073709551616]", "[0,4]"), zeros(4)); },
+      {"r26_dimension_2_64", [] { return file_of(testing::one_tensor("\"F32\"", "[18446744073709551616]", "[0,4]"), zeros(4)); },
        "header byte 37: the shape of tensor 'a' holds 18446744073709551616" + kDimension},
-      {"r26_dimension_2_63", [] { return file_of(one("\"F32\"", "[9223372036854775808]", "[0,4]"), zeros(4)); },
+      {"r26_dimension_2_63", [] { return file_of(testing::one_tensor("\"F32\"", "[9223372036854775808]", "[0,4]"), zeros(4)); },
        "header byte 37: the shape of tensor 'a' holds 9223372036854775808" + kDimension},
-      {"r26_million_digits", [] { return file_of(one("\"F32\"", "[" + std::string(1'000'000, '9') + "]", "[0,4]"), zeros(4)); },
+      {"r26_million_digits",
+       [] { return file_of(testing::one_tensor("\"F32\"", "[" + std::string(1'000'000, '9') + "]", "[0,4]"), zeros(4)); },
        "header byte 37: the shape of tensor 'a' holds " + std::string(40, '9') + "…" + kDimension},
-      {"r27_product_wraps", [] { return file_of(one("\"U8\"", "[4294967296,4294967296]", "[0,0]")); },
+      {"r27_product_wraps", [] { return file_of(testing::one_tensor("\"U8\"", "[4294967296,4294967296]", "[0,0]")); },
        "header byte 79: tensor 'a' of shape [4294967296,4294967296] is larger than any file can be"},
-      {"r27_wraps_then_zero", [] { return file_of(one("\"U8\"", "[4294967296,4294967296,0]", "[0,0]")); },
+      {"r27_wraps_then_zero", [] { return file_of(testing::one_tensor("\"U8\"", "[4294967296,4294967296,0]", "[0,0]")); },
        "header byte 81: tensor 'a' of shape [4294967296,4294967296,0] is larger than any file can be"},
-      {"r28_zero_then_wraps", [] { return file_of(one("\"U8\"", "[0,4611686018427387904,8]", "[0,0]")); },
+      {"r28_zero_then_wraps", [] { return file_of(testing::one_tensor("\"U8\"", "[0,4611686018427387904,8]", "[0,0]")); },
        "header byte 81: tensor 'a' of shape [0,4611686018427387904,8] is larger than any file can be"},
-      {"r29_bytes_wrap", [] { return file_of(one("\"F64\"", "[2305843009213693952]", "[0,0]")); },
+      {"r29_bytes_wrap", [] { return file_of(testing::one_tensor("\"F64\"", "[2305843009213693952]", "[0,0]")); },
        "header byte 78: tensor 'a' of shape [2305843009213693952] is larger than any file can be"},
-      {"r30_rank_100000", [] { return file_of(one("\"U8\"", "[1" + repeat(",1", 99'999) + "]", "[0,1]"), "x"); },
+      {"r30_rank_100000", [] { return file_of(testing::one_tensor("\"U8\"", "[1" + repeat(",1", 99'999) + "]", "[0,1]"), "x"); },
        "header byte 52: the shape of tensor 'a' has more than 8 dimensions"},
-      {"r30_rank_8", [] { return file_of(one("\"U8\"", "[1,1,1,1,1,1,1,1]", "[0,1]"), "x"); }, ""},
-      {"r31_reversed", [] { return file_of(one("\"U8\"", "[1]", "[1,0]"), "x"); },
+      {"r30_rank_8", [] { return file_of(testing::one_tensor("\"U8\"", "[1,1,1,1,1,1,1,1]", "[0,1]"), "x"); }, ""},
+      {"r31_reversed", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "[1,0]"), "x"); },
        "header byte 58: data_offsets of tensor 'a' are reversed: [1,0]"},
-      {"r31_negative", [] { return file_of(one("\"U8\"", "[1]", "[-1,0]"), "x"); },
+      {"r31_negative", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "[-1,0]"), "x"); },
        "header byte 55: data_offsets of tensor 'a' holds -1" + kOffset},
-      {"r31_three", [] { return file_of(one("\"U8\"", "[1]", "[0,1,1]"), "x"); },
+      {"r31_three", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "[0,1,1]"), "x"); },
        "header byte 59: data_offsets of tensor 'a' has more than two numbers"},
-      {"r31_one", [] { return file_of(one("\"U8\"", "[1]", "[0]"), "x"); },
+      {"r31_one", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "[0]"), "x"); },
        "header byte 56: data_offsets of tensor 'a' must be two numbers"},
-      {"r31_object", [] { return file_of(one("\"U8\"", "[1]", "{}"), "x"); },
+      {"r31_object", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "{}"), "x"); },
        "header byte 54: data_offsets of tensor 'a' must be an array, not an object"},
-      {"r32_end_past_file", [] { return file_of(one("\"U8\"", "[9]", "[0,9]"), "x"); },
+      {"r32_end_past_file", [] { return file_of(testing::one_tensor("\"U8\"", "[9]", "[0,9]"), "x"); },
        "is cut off: its tensors need 9 data bytes, it has 1 (last tensor 'a'); get it again"},
-      {"r32_end_2_64", [] { return file_of(one("\"U8\"", "[1]", "[0,18446744073709551615]"), "x"); },
+      {"r32_end_2_64", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "[0,18446744073709551615]"), "x"); },
        "header byte 78: tensor 'a' of type U8[1] needs 1 bytes, its data_offsets give 18446744073709551615"},
-      {"r32_end_over_2_64", [] { return file_of(one("\"U8\"", "[1]", "[0,18446744073709551616]"), "x"); },
+      {"r32_end_over_2_64", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "[0,18446744073709551616]"), "x"); },
        "header byte 57: data_offsets of tensor 'a' holds 18446744073709551616" + kOffset},
       {"r32_eight_sum_to_2_64",
        [] {
@@ -205,7 +193,7 @@ const std::vector<Case>& cases() {
              "x");
        },
        "header byte 96: tensor 't0' of shape [2305843009213693952] is larger than any file can be"},
-      {"r33_size_disagrees", [] { return file_of(one("\"F32\"", "[2]", "[0,4]"), zeros(4)); },
+      {"r33_size_disagrees", [] { return file_of(testing::one_tensor("\"F32\"", "[2]", "[0,4]"), zeros(4)); },
        "header byte 60: tensor 'a' of type F32[2] needs 8 bytes, its data_offsets give 4"},
       {"r34_same_bytes_twice", [] { return file_of("{\"a\":" + kU8 + ",\"b\":" + kU8 + "}", "x"); },
        "tensors 'a' and 'b' overlap at data byte 0" + kAgain},
@@ -216,7 +204,7 @@ const std::vector<Case>& cases() {
              "xyz");
        },
        "tensors 'a' and 'b' overlap at data byte 1" + kAgain},
-      {"r35_hole_at_start", [] { return file_of(one("\"U8\"", "[1]", "[1,2]"), "xy"); },
+      {"r35_hole_at_start", [] { return file_of(testing::one_tensor("\"U8\"", "[1]", "[1,2]"), "xy"); },
        "data bytes 0 to 1 before tensor 'a' belong to no tensor" + kAgain},
       {"r35_hole_between",
        [] {
@@ -228,7 +216,7 @@ const std::vector<Case>& cases() {
       {"r36_zip_appended", [] { return file_of("{\"a\":" + kU8 + "}", "xPK\x05\x06" + zeros(18)); },
        "22 bytes follow the last tensor" + kAgain},
       {"r36_bytes_without_tensors", [] { return file_of("{}", "x"); }, "1 bytes follow the last tensor" + kAgain},
-      {"r37_last_two_bytes_missing", [] { return file_of(one("\"F32\"", "[2]", "[0,8]"), zeros(6)); },
+      {"r37_last_two_bytes_missing", [] { return file_of(testing::one_tensor("\"F32\"", "[2]", "[0,8]"), zeros(6)); },
        "is cut off: its tensors need 8 data bytes, it has 6 (last tensor 'a'); get it again"},
       {"r38_empty_scalar_unsorted",
        [] {
@@ -248,9 +236,9 @@ const std::vector<Case>& cases() {
       {"r40_traversal_is_only_a_name", [] { return file_of("{\"../../x\":" + kU8 + "}", "x"); }, ""},
       {"r41_lone_surrogate", [] { return file_of("{\"\\ud800\":" + kU8 + "}", "x"); },
        "header byte 10: " + kBadJson + "a lone surrogate in an escape" + kAgain},
-      {"r43_odd_count_of_4_bit", [] { return file_of(one("\"F4\"", "[3]", "[0,2]"), "xy"); },
+      {"r43_odd_count_of_4_bit", [] { return file_of(testing::one_tensor("\"F4\"", "[3]", "[0,2]"), "xy"); },
        "header byte 59: tensor 'a' of type F4[3] does not fill whole bytes"},
-      {"r43_even_count_of_4_bit", [] { return file_of(one("\"F4\"", "[4]", "[0,2]"), "xy"); }, ""},
+      {"r43_even_count_of_4_bit", [] { return file_of(testing::one_tensor("\"F4\"", "[4]", "[0,2]"), "xy"); }, ""},
       {"r45_million_empty_tensors",
        [] {
          std::string header = "{";
@@ -271,7 +259,7 @@ const std::vector<Case>& cases() {
   return kCases;
 }
 
-class TempFolder : public testing::TestWithParam<Case> {
+class TempFolder : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     std::string pattern = (fs::temp_directory_path() / "espalier-malformed-XXXXXX").string();
@@ -304,7 +292,7 @@ TEST_P(MalformedFile, is_refused_with_its_sentence) {
   EXPECT_EQ(error, GetParam().message.empty() ? "" : file.string() + ": " + GetParam().message);
 }
 
-INSTANTIATE_TEST_SUITE_P(Corpus, MalformedFile, testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(Corpus, MalformedFile, ::testing::ValuesIn(cases()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 using NotAFile = TempFolder;

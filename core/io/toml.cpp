@@ -43,7 +43,9 @@ toml::table parse_toml(std::string_view text, std::string_view file) {
   try {
     return toml::parse(text, file);
   } catch (const toml::parse_error& fault) {
-    throw UserError(at(fault.source(), file) + ": " + printable(fault.description(), 300));
+    std::string what = printable(fault.description(), 300);
+    if (!what.empty() && what[0] >= 'A' && what[0] <= 'Z') what[0] = static_cast<char>(what[0] - 'A' + 'a');
+    throw UserError(at(fault.source(), file) + ": " + what);
   }
 }
 
