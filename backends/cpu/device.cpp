@@ -7,13 +7,13 @@
 
 namespace espalier::cpu {
 
-const float* Param::find(const std::string& layout) const {
+const void* Param::find(const std::string& layout) const {
   const auto at = copies_.find(layout);
   return at == copies_.end() ? nullptr : at->second.floats();
 }
 
-float* Param::add(const std::string& layout, int64_t floats) {
-  return copies_.insert_or_assign(layout, Memory(static_cast<uint64_t>(floats) * 4)).first->second.floats();
+char* Param::add(const std::string& layout, int64_t bytes) {
+  return static_cast<char*>(copies_.insert_or_assign(layout, Memory(static_cast<uint64_t>(bytes))).first->second.data());
 }
 
 void Device::copy(void* to, const void* from, uint64_t bytes) {
@@ -37,9 +37,9 @@ float* Device::shared_scratch(int64_t floats) {
 const float* Device::floats(const Operands& at, size_t i) {
   Param* param = at.params[i];
   if (!param) return static_cast<const float*>(at.in[i]);
-  if (const float* known = param->find("plain")) return known;
+  if (const void* known = param->find("plain")) return static_cast<const float*>(known);
   const int64_t count = esp::elements(param->type());
-  float* plain = param->add("plain", count);
+  auto* plain = reinterpret_cast<float*>(param->add("plain", count * 4));
   parallel_ranges(count, 1 << 18, [&](int64_t begin, int64_t end) {
     widen(param->data(), param->type().dtype, begin, end - begin, plain + begin);
   });

@@ -10,10 +10,11 @@
 #include "backends/cpu/memory.h"
 #include "backends/cpu/onednn.h"
 #include "backends/cpu/pool.h"
+#include "backends/cpu/widen.h"
 
 namespace espalier::cpu {
 
-/// A parameter of the model: the file's bytes, and f32 copies as kernels want them, one for each layout.
+/// A parameter of the model: the file's bytes, and copies as kernels want them, one for each layout.
 class Param {
  public:
   explicit Param(const esp_host_param& host) : host_(host) {}
@@ -23,8 +24,8 @@ class Param {
   static constexpr int64_t kSmallBytes = 64 << 10;
   bool keeps_copies(int64_t bytes) const { return !(host_.flags & ESP_PARAM_MAPPED) || bytes <= kSmallBytes; }
   /// The copy in `layout`, or null. Valid as long as the parameter.
-  const float* find(const std::string& layout) const;
-  float* add(const std::string& layout, int64_t floats);
+  const void* find(const std::string& layout) const;
+  char* add(const std::string& layout, int64_t bytes);
   void drop() const {
     if (host_.drop) host_.drop(host_.drop_ctx);
   }
@@ -107,24 +108,38 @@ struct Weight {
 };
 Weight weight_of(const Operands& at, size_t i);
 
+/// A packed weight: f32, or the file's own f16 or bf16.
+struct Packed {
+  const void* data = nullptr;
+  int32_t dtype = ESP_F32;
+  /// From element `first` on.
+  Packed from(int64_t first) const { return {static_cast<const char*>(data) + first * dtype_bytes(dtype), dtype}; }
+};
+
 /// Packs a weight in `parts` equal parts of `part_floats` and hands them on: use(first, last, packed) with parts [first, last)
-/// at `packed`. A parameter that keeps copies is packed once for each `layout` and used in one go; any other weight is packed
-/// at each run, a chunk of parts at a time, into shared scratch, and its pages are dropped afterwards.
+/// at `packed`. pack_part(weight, part, to) writes one part as f32. A parameter that keeps copies is packed once for each
+/// `layout` and used in one go; any other weight is packed at each run, a chunk of parts at a time, into shared scratch, and
+/// its pages are dropped afterwards. `exact`: packing only moves elements, so that a copy can keep the file's dtype.
 template <typename PackPart, typename Use>
-void with_packed(Device& device, const Weight& weight, const std::string& layout, int64_t parts, int64_t part_floats,
+void with_packed(Device& device, const Weight& weight, const std::string& layout, int64_t parts, int64_t part_floats, bool exact,
                  PackPart&& pack_part, Use&& use) {
-  const auto pack = [&](int64_t first, int64_t last, float* to) {
-    device.parallel(last - first, [&](int64_t i, int) { pack_part(weight, first + i, to + i * part_floats); });
-  };
   if (weight.param && weight.param->keeps_copies(parts * part_floats * 4)) {
-    const float* packed = weight.param->find(layout);
+    const int32_t dtype = exact ? weight.dtype : int32_t{ESP_F32};
+    const int64_t part_bytes = part_floats * dtype_bytes(dtype);
+    const void* packed = weight.param->find(layout);
     if (!packed) {
-      float* fresh = weight.param->add(layout, parts * part_floats);
-      pack(0, parts, fresh);
+      char* fresh = weight.param->add(layout, parts * part_bytes);
+      device.parallel(parts, [&](int64_t i, int thread) {
+        char* to = fresh + i * part_bytes;
+        if (dtype == ESP_F32) return pack_part(weight, i, reinterpret_cast<float*>(to));
+        float* wide = device.scratch(thread, part_floats);
+        pack_part(weight, i, wide);
+        narrow(wide, part_floats, dtype, to);
+      });
       weight.param->drop();
       packed = fresh;
     }
-    use(int64_t{0}, parts, packed);
+    use(int64_t{0}, parts, Packed{packed, dtype});
     return;
   }
   constexpr int64_t kChunkFloats = 8 << 20;  // 32 MiB: larger than the caches, small beside any model
@@ -132,8 +147,8 @@ void with_packed(Device& device, const Weight& weight, const std::string& layout
   float* packed = device.shared_scratch(chunk * part_floats);
   for (int64_t first = 0; first < parts; first += chunk) {
     const int64_t last = std::min(first + chunk, parts);
-    pack(first, last, packed);
-    use(first, last, packed);
+    device.parallel(last - first, [&](int64_t i, int) { pack_part(weight, first + i, packed + i * part_floats); });
+    use(first, last, Packed{packed, ESP_F32});
   }
   if (weight.param) weight.param->drop();
 }

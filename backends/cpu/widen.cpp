@@ -45,6 +45,20 @@ void widen_half(const char* from, int64_t count, float* to) {
   for (; i < count; ++i) to[i] = half_to_float(read<uint16_t>(from, i));
 }
 
+void narrow_half(const float* from, int64_t count, void* to) {
+  auto* at = static_cast<char*>(to);
+  int64_t i = 0;
+#if defined(__F16C__)
+  for (; i + 8 <= count; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(at + 2 * i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+  for (; i < count; ++i) {
+    const uint16_t bits = float_to_half(from[i]);
+    std::memcpy(at + 2 * i, &bits, 2);
+  }
+}
+
 template <typename T>
 void narrow_as(const float* from, int64_t count, void* to) {
   for (int64_t i = 0; i < count; ++i) {
@@ -134,9 +148,11 @@ void narrow(const float* from, int64_t count, int32_t dtype, void* to) {
       std::memcpy(to, from, static_cast<size_t>(count) * 4);
       break;
     case ESP_F16:
+      narrow_half(from, count, to);
+      break;
     case ESP_BF16:
       for (int64_t i = 0; i < count; ++i) {
-        const uint16_t bits = dtype == ESP_F16 ? float_to_half(from[i]) : float_to_bfloat(from[i]);
+        const uint16_t bits = float_to_bfloat(from[i]);
         std::memcpy(static_cast<char*>(to) + 2 * i, &bits, 2);
       }
       break;

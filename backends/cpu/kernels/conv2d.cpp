@@ -96,9 +96,9 @@ class Tiled final : public Step {
     if (gathers_) x = gather(device, x, m, static_cast<float*>(at.workspace));
     const int64_t pieces = runs_.count() / taps_, k = taps_ * shape_.c;
     with_packed(
-        device, weight_of(at, 1), "taps", panels_of(shape_.o), runs_.total * kPanel,
+        device, weight_of(at, 1), "taps", panels_of(shape_.o), runs_.total * kPanel, true,
         [&](const Weight& weight, int64_t panel, float* to) { pack_taps(shape_, weight, panel, to); },
-        [&](int64_t first, int64_t last, const float* packed) {
+        [&](int64_t first, int64_t last, Packed packed) {
           multiply(
               device, m, first, last, packed, runs_,
               [&](int64_t run, int64_t row, int64_t count, const float** rows) {

@@ -24,9 +24,10 @@ class EigenConv final : public Step {
     const float* bias = s_.has_bias ? device.floats(at, 2) : nullptr;
     auto* out = static_cast<float*>(at.out[0]);
     with_packed(
-        device, weight_of(at, 1), "rows", 1, s_.o * k_,
+        device, weight_of(at, 1), "rows", 1, s_.o * k_, false,
         [&](const Weight& weight, int64_t, float* to) { widen(weight.data, weight.dtype, 0, s_.o * k_, to); },
-        [&](int64_t, int64_t, const float* filters) {
+        [&](int64_t, int64_t, Packed copy) {
+          const auto* filters = static_cast<const float*>(copy.data);
           device.parallel((m_ + kRows - 1) / kRows, [&](int64_t task, int thread) {
             const int64_t row = task * kRows, rows = std::min(kRows, m_ - row);
             float* patches = device.scratch(thread, kRows * k_);

@@ -32,9 +32,10 @@ class OneDnn final : public Step {
     auto* out = static_cast<float*>(at.out[0]);
     const int64_t bands = (s_.out_h + band_rows_ - 1) / band_rows_;
     with_packed(
-        device, weight_of(at, 1), "onednn.conv", 1, static_cast<int64_t>(weight_.get_size() + 3) / 4,
+        device, weight_of(at, 1), "onednn.conv", 1, static_cast<int64_t>(weight_.get_size() + 3) / 4, false,
         [&](const Weight& weight, int64_t, float* to) { pack(weight, to); },
-        [&](int64_t, int64_t, const float* packed) {
+        [&](int64_t, int64_t, Packed copy) {
+          const auto* packed = static_cast<const float*>(copy.data);
           device.parallel(s_.n * bands, [&](int64_t task, int thread) {
             const Band band = band_at(task % bands * band_rows_);
             const Variant& v = variants_.at(band.key());

@@ -72,9 +72,9 @@ class Winograd final : public Step {
       const int64_t tiles = std::min(kChunkTiles, tiling_.count - first_tile);
       device.parallel(tiles, [&](int64_t t, int) { transform_input(x, first_tile + t, t, tiles, inputs); });
       with_packed(
-          device, weight_of(at, 1), "winograd", panels_of(shape_.o), part,
+          device, weight_of(at, 1), "winograd", panels_of(shape_.o), part, false,
           [&](const Weight& weight, int64_t panel, float* to) { pack(weight, panel, to); },
-          [&](int64_t first, int64_t last, const float* packed) {
+          [&](int64_t first, int64_t last, Packed packed) {
             multiply_points(device, tiles, first, last, packed, inputs, products);
           });
       device.parallel(tiles, [&](int64_t t, int) { transform_output(products, first_tile + t, t, tiles, bias, out); });
@@ -146,7 +146,7 @@ class Winograd final : public Step {
   }
 
   // products: [point][tile of the chunk][o].
-  void multiply_points(Device& device, int64_t tiles, int64_t first, int64_t last, const float* packed, const float* inputs,
+  void multiply_points(Device& device, int64_t tiles, int64_t first, int64_t last, Packed packed, const float* inputs,
                        float* products) const {
     const int64_t blocks = (tiles + kTaskRows - 1) / kTaskRows;
     device.parallel((last - first) * kPoints * blocks, [&](int64_t task, int thread) {
@@ -154,8 +154,8 @@ class Winograd final : public Step {
       const float* from = inputs + point * tiles * shape_.c;
       float* to = products + point * tiles * shape_.o;
       multiply_block(
-          row, std::min<int64_t>(kTaskRows, tiles - row), packed + (panel * kPoints + point) * shape_.c * kPanel, runs_,
-          device.scratch(thread, kTaskRows * kPanel),
+          row, std::min<int64_t>(kTaskRows, tiles - row), packed.from((panel * kPoints + point) * shape_.c * kPanel), runs_,
+          device.scratch(thread, kBlockScratch),
           [&](int64_t run, int64_t r0, int64_t count, const float** rows) {
             for (int64_t r = 0; r < count; ++r) rows[r] = from + (r0 + r) * shape_.c + runs_.begin[static_cast<size_t>(run)];
           },

@@ -35,8 +35,8 @@ class Tiled final : public Step {
       pack_panel(
           weight, k_, [&](int j) { return row_of(panel, j) < 0 ? -1 : row_of(panel, j) * k_; }, to);
     };
-    with_packed(device, weight_of(at, 1), fused_ == Fused::kGeglu ? "geglu" : "linear", panels, k_ * kPanel, pack,
-                [&](int64_t first, int64_t last, const float* packed) {
+    with_packed(device, weight_of(at, 1), fused_ == Fused::kGeglu ? "geglu" : "linear", panels, k_ * kPanel, true, pack,
+                [&](int64_t first, int64_t last, Packed packed) {
                   multiply(
                       device, m_, first, last, packed, runs_,
                       [&](int64_t run, int64_t row, int64_t count, const float** rows) {

@@ -32,12 +32,13 @@ class EigenProduct final : public Step {
     auto* out = static_cast<float*>(at.out[0]);
     const int64_t parts = (width_ + kColumns - 1) / kColumns, blocks = (m_ + kRows - 1) / kRows;
     with_packed(
-        device, weight_of(at, 1), "rows", parts, kColumns * k_,
+        device, weight_of(at, 1), "rows", parts, kColumns * k_, false,
         [&](const Weight& weight, int64_t part, float* to) {
           const int64_t columns = std::min(kColumns, width_ - part * kColumns);
           widen(weight.data, weight.dtype, part * kColumns * k_, columns * k_, to);
         },
-        [&](int64_t first, int64_t last, const float* packed) {
+        [&](int64_t first, int64_t last, Packed copy) {
+          const auto* packed = static_cast<const float*>(copy.data);
           device.parallel(blocks * (last - first), [&](int64_t task, int) {
             const int64_t part = first + task / blocks, row = task % blocks * kRows, column = part * kColumns;
             const int64_t rows = std::min(kRows, m_ - row), columns = std::min(kColumns, width_ - column);

@@ -36,9 +36,10 @@ class OneDnn final : public Step {
     const int64_t parts = (width_ + kColumns - 1) / kColumns, blocks = (m_ + kRows - 1) / kRows;
     const int64_t part_floats = static_cast<int64_t>(layouts_.front().weight.get_size() + 3) / 4;
     with_packed(
-        device, weight_of(at, 1), "onednn." + std::to_string(std::min(m_, kRows)), parts, part_floats,
+        device, weight_of(at, 1), "onednn." + std::to_string(std::min(m_, kRows)), parts, part_floats, false,
         [&](const Weight& weight, int64_t part, float* to) { pack(weight, part, to); },
-        [&](int64_t first, int64_t last, const float* packed) {
+        [&](int64_t first, int64_t last, Packed copy) {
+          const auto* packed = static_cast<const float*>(copy.data);
           device.parallel(blocks * (last - first), [&](int64_t task, int thread) {
             const int64_t part = first + task / blocks, row = task % blocks * kRows;
             multiply(device, thread, x, packed + (part - first) * part_floats, part, row, bias, residual, out);

@@ -35,7 +35,7 @@ class Tiled final : public Step {
     }
     for (int64_t i = 0; i < batch_; ++i)
       multiply(
-          device, m_, 0, panels, packed + i * panels * kPanel * k_, runs_,
+          device, m_, 0, panels, Packed{packed + i * panels * kPanel * k_, ESP_F32}, runs_,
           [&](int64_t run, int64_t row, int64_t count, const float** rows) {
             for (int64_t r = 0; r < count; ++r) rows[r] = a + (i * m_ + row + r) * k_ + runs_.begin[static_cast<size_t>(run)];
           },
