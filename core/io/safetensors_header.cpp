@@ -50,6 +50,7 @@ class HeaderParser {
       : header_(header), file_(file), data_bytes_(data_bytes), reader_(header.text) {}
 
   void parse() {
+    refuse_too_many();
     try {
       read_root();
     } catch (const JsonFault& fault) {
@@ -83,6 +84,32 @@ class HeaderParser {
       default:
         return "null";
     }
+  }
+
+  // Refuses a crowd of tensors by counting the keys of the outer object, before any of them costs memory or much time. A
+  // header too short to hold that many entries is not scanned.
+  void refuse_too_many() const {
+    constexpr size_t kShortestEntryBytes = 48;
+    const std::string_view text = header_.text;
+    if (text.size() < kTensorLimit * kShortestEntryBytes) return;
+    size_t depth = 0, tensors = 0, key = 0;
+    for (size_t at = 0; at < text.size(); ++at) {
+      const char c = text[at];
+      if (c == '"') {
+        if (depth == 1) key = at;
+        for (++at; at < text.size() && text[at] != '"'; ++at)
+          if (text[at] == '\\') ++at;
+      } else if (c == '{' || c == '[') {
+        ++depth;
+      } else if (c == '}' || c == ']') {
+        --depth;  // wraps on a malformed header, whose fault the reader then finds
+      } else if (c == ':' && depth == 1 && text.substr(key, at - key) != "\"__metadata__\"") {
+        if (++tensors > kTensorLimit) fail_too_many(key);
+      }
+    }
+  }
+  [[noreturn]] void fail_too_many(uint64_t offset) const {
+    throw UserError(at(offset) + "more than " + with_commas(kTensorLimit) + " tensors; split the file");
   }
 
   void read_root() {
@@ -122,7 +149,7 @@ class HeaderParser {
   }
 
   void read_entry() {
-    if (header_.entries.size() >= kTensorLimit) fail("more than " + with_commas(kTensorLimit) + " tensors; split the file");
+    if (header_.entries.size() >= kTensorLimit) fail_too_many(reader_.offset());
     HeaderEntry entry;
     entry.place = 8 + reader_.offset();
     const std::string_view text = reader_.text();
