@@ -76,27 +76,31 @@ struct plugin {
   /// The same table at every call; made at the first, never freed.
   static const esp_plugin* table(std::string_view id, std::string_view version, std::string_view vendor,
                                  std::string_view license) {
-    static const esp_plugin* made = [&] {
-      auto* components = new std::vector<esp_component>{component_of<Components>()...};
-      auto* p = new esp_plugin{};
-      p->magic = ESP_MAGIC;
-      p->struct_size = sizeof(*p);
-      p->abi_major = ESP_ABI_MAJOR;
-      p->abi_minor = ESP_ABI_MINOR;
-      p->need_minor = ESP_ABI_MINOR;
-      p->need_opset = ESP_OPSET;
-      p->build_flags = build_flags();
-      p->id = str(id);
-      p->version = str(version);
-      p->vendor = str(vendor);
-      p->license = str(license);
-      p->components = components->data();
-      p->component_count = components->size();
-      p->init = &plugin::init;
-      p->deinit = &plugin::deinit;
-      return p;
+    struct tables {
+      std::vector<esp_component> components;
+      esp_plugin plugin{};
+    };
+    static const tables* made = [&] {
+      auto* t = new tables{{component_of<Components>()...}, {}};
+      esp_plugin& p = t->plugin;
+      p.magic = ESP_MAGIC;
+      p.struct_size = sizeof(p);
+      p.abi_major = ESP_ABI_MAJOR;
+      p.abi_minor = ESP_ABI_MINOR;
+      p.need_minor = ESP_ABI_MINOR;
+      p.need_opset = ESP_OPSET;
+      p.build_flags = build_flags();
+      p.id = str(id);
+      p.version = str(version);
+      p.vendor = str(vendor);
+      p.license = str(license);
+      p.components = t->components.data();
+      p.component_count = t->components.size();
+      p.init = &plugin::init;
+      p.deinit = &plugin::deinit;
+      return t;
     }();
-    return made;
+    return &made->plugin;
   }
 };
 
