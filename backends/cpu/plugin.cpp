@@ -53,4 +53,4 @@ struct Cpu : esp::backend<Cpu, Device> {
 }  // namespace
 }  // namespace espalier::cpu
 
-ESP_PLUGIN("espalier.cpu", "0.1.0", "espalier", "Apache-2.0", espalier::cpu::Cpu)
+ESP_PLUGIN("espalier.cpu", "0.1.0", "espalier", "none declared", espalier::cpu::Cpu)

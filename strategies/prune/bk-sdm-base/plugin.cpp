@@ -11,4 +11,4 @@ struct BkSdmBase : strategies::NamedPruner<BkSdmBase, strategies::kBkSdmBase> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.bk-sdm-base", "0.1.0", "espalier", "Apache-2.0", BkSdmBase)
+ESP_PLUGIN("espalier.prune.bk-sdm-base", "0.1.0", "espalier", "none declared", BkSdmBase)

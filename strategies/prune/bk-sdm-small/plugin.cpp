@@ -10,4 +10,4 @@ struct BkSdmSmall : strategies::NamedPruner<BkSdmSmall, strategies::kBkSdmSmall>
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.bk-sdm-small", "0.1.0", "espalier", "Apache-2.0", BkSdmSmall)
+ESP_PLUGIN("espalier.prune.bk-sdm-small", "0.1.0", "espalier", "none declared", BkSdmSmall)

@@ -10,4 +10,4 @@ struct BkSdmTiny : strategies::NamedPruner<BkSdmTiny, strategies::kBkSdmTiny> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.bk-sdm-tiny", "0.1.0", "espalier", "Apache-2.0", BkSdmTiny)
+ESP_PLUGIN("espalier.prune.bk-sdm-tiny", "0.1.0", "espalier", "none declared", BkSdmTiny)

@@ -82,4 +82,4 @@ struct Blocks : esp::prune<Blocks> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.blocks", "0.1.0", "espalier", "Apache-2.0", Blocks)
+ESP_PLUGIN("espalier.prune.blocks", "0.1.0", "espalier", "none declared", Blocks)

@@ -14,4 +14,4 @@ struct EvenlySpaced : strategies::DepthPruner<EvenlySpaced> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.evenly-spaced", "0.1.0", "espalier", "Apache-2.0", EvenlySpaced)
+ESP_PLUGIN("espalier.prune.evenly-spaced", "0.1.0", "espalier", "none declared", EvenlySpaced)

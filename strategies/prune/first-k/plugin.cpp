@@ -13,4 +13,4 @@ struct FirstK : strategies::DepthPruner<FirstK> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.first-k", "0.1.0", "espalier", "Apache-2.0", FirstK)
+ESP_PLUGIN("espalier.prune.first-k", "0.1.0", "espalier", "none declared", FirstK)

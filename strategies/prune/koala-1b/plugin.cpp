@@ -10,4 +10,4 @@ struct Koala1b : strategies::NamedPruner<Koala1b, strategies::kKoala1b> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.koala-1b", "0.1.0", "espalier", "Apache-2.0", Koala1b)
+ESP_PLUGIN("espalier.prune.koala-1b", "0.1.0", "espalier", "none declared", Koala1b)

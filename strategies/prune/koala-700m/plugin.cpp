@@ -11,4 +11,4 @@ struct Koala700m : strategies::NamedPruner<Koala700m, strategies::kKoala700m> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.koala-700m", "0.1.0", "espalier", "Apache-2.0", Koala700m)
+ESP_PLUGIN("espalier.prune.koala-700m", "0.1.0", "espalier", "none declared", Koala700m)

@@ -50,4 +50,4 @@ struct Magnitude : strategies::DepthPruner<Magnitude> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.magnitude", "0.1.0", "espalier", "Apache-2.0", Magnitude)
+ESP_PLUGIN("espalier.prune.magnitude", "0.1.0", "espalier", "none declared", Magnitude)

@@ -34,4 +34,4 @@ struct Random : strategies::DepthPruner<Random> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.random", "0.1.0", "espalier", "Apache-2.0", Random)
+ESP_PLUGIN("espalier.prune.random", "0.1.0", "espalier", "none declared", Random)

@@ -12,4 +12,4 @@ struct Ssd1b : strategies::NamedPruner<Ssd1b, strategies::kSsd1b> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.ssd-1b", "0.1.0", "espalier", "Apache-2.0", Ssd1b)
+ESP_PLUGIN("espalier.prune.ssd-1b", "0.1.0", "espalier", "none declared", Ssd1b)

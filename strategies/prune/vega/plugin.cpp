@@ -22,4 +22,4 @@ struct Vega : strategies::NamedPruner<Vega, strategies::kVega> {
 
 }  // namespace
 
-ESP_PLUGIN("espalier.prune.vega", "0.1.0", "espalier", "Apache-2.0", Vega)
+ESP_PLUGIN("espalier.prune.vega", "0.1.0", "espalier", "none declared", Vega)
