@@ -40,10 +40,16 @@ def measure(block, binary, model, inputs, work):
                              capture_output=True, text=True).stdout
         return json.loads(out.splitlines()[-1])
     mode = block.split()[1]
-    out = subprocess.run([str(binary), "run", str(model), "--inputs", str(inputs), "--outputs", str(work / "out.safetensors"),
-                          "--weights", mode, "--repeat", str(REPEATS + 1), "--timing-json"], check=True, capture_output=True, text=True).stdout
-    report = json.loads(out.splitlines()[-1])
-    return {"seconds": report["seconds"][1:], "rss_gib": report["peak_rss_bytes"] / 2**30}
+    out = subprocess.run([str(binary), "run", str(model), "--inputs", str(inputs), "--outputs", str(work / "out.safetensors"), "--quiet",
+                          "--weights", mode, "--repeat", str(REPEATS + 1), "--profile"], check=True, capture_output=True, text=True).stdout
+    seconds = re.search(r"^runs +([\d. ]+) s", out, re.M).group(1).split()
+    # Peak memory as the system counted it for the child, mapped pages of the file included.
+    return {"seconds": [float(s) for s in seconds[1:]], "rss_gib": peak_gib(out)}
+
+
+def peak_gib(out):
+    value, unit = re.search(r"peak memory ([\d.]+) (\w+)", out).groups()
+    return float(value) * {"MiB": 1 / 1024, "GiB": 1}[unit]
 
 
 def main():

@@ -71,10 +71,12 @@ void write_outputs(const std::filesystem::path& file, const Graph& graph, const 
 void print_profile(std::ostream& out, const exec::Executor& executor, std::vector<double> seconds, double setup_s) {
   for (const exec::ProfileBy by : {exec::ProfileBy::kOp, exec::ProfileBy::kKernel, exec::ProfileBy::kPath})
     out << exec::profile_table(executor.list(), executor.call_ms(), by) << '\n';
-  out << fmt::format("first run {:.3f} s (packs the weights)", seconds.front());
-  if (seconds.size() > 1) {
+  out << "runs   ";
+  for (double each : seconds) out << fmt::format(" {:.3f}", each);
+  out << " s (the first reads the weights)";
+  if (seconds.size() > 2) {
     std::sort(seconds.begin() + 1, seconds.end());
-    out << fmt::format(", then median {:.3f} s of {}", seconds[1 + (seconds.size() - 1) / 2], seconds.size() - 1);
+    out << fmt::format(", median of the others {:.3f} s", seconds[1 + (seconds.size() - 1) / 2]);
   }
   out << fmt::format("; set up in {:.3f} s; arena {}; peak memory {}\n", setup_s, human_bytes(executor.list().arena_bytes),
                      human_bytes(peak_rss_bytes()));
