@@ -70,8 +70,8 @@ int run(const std::string& config, const std::map<std::string, std::string>& opt
   const int64_t latent = std::stoll(options.at("latent"));
   const Graph built = model::build_graph(model::build_tree(model::read_config(config)), {.height = latent, .width = latent});
   passes::PipelineOptions pipeline;
-  pipeline.context.accepts = [&](const OpCall& call) {
-    return backend->support(call, "", std::vector<bool>(call.inputs.size(), false)).accepted;
+  pipeline.context.accepts = [&](const OpCall& call, const std::vector<bool>& is_param) {
+    return backend->support(call, "", is_param).accepted;
   };
   const auto graph = std::make_shared<Graph>(passes::optimise(built, pipeline));
   const auto weights = std::make_shared<SharedBuffer>(*graph, *parse_dtype(options.at("dtype")));

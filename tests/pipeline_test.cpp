@@ -111,6 +111,39 @@ TEST(Pipeline, standard_passes_are_all_known_and_use_all) {
   }
 }
 
+TEST(Pipeline, tells_the_backend_which_operands_are_parameters) {
+  const Graph graph = parse(R"(graph @g(%x: f32[2,4], %v: f32[4,4]) -> (a: f32[2,4], b: f32[2,4], c: f32[2,4]) {
+  %p = param "p" : f32[4,4]
+  %flat = param "flat" : f32[16]
+  %q = reshape %flat {shape=[4,4]} : f32[4,4]
+  %h = linear %x, %p : f32[2,4]
+  %a = add %h, %x : f32[2,4]
+  %i = linear %x, %q : f32[2,4]
+  %b = add %i, %x : f32[2,4]
+  %j = linear %x, %v : f32[2,4]
+  %c = add %j, %x : f32[2,4]
+  return %a, %b, %c
+})",
+                            ops::registry());
+  std::vector<std::vector<bool>> asked;
+  const auto packed_only = [&](const OpCall& call, const std::vector<bool>& is_param) {
+    if (*call.op->name == "linear_add") asked.push_back(is_param);
+    return is_param[1];
+  };
+  const Graph fused = run_passes(graph, named({"fuse"}), {.context = {packed_only}});
+  EXPECT_THAT(asked, ElementsAre(std::vector{false, true, false, false}, std::vector{false, true, false, false},
+                                 std::vector{false, false, false, false}));
+  const std::string text = print(fused);
+  EXPECT_THAT(text, HasSubstr("%a = linear_add %x, %p"));
+  EXPECT_THAT(text, HasSubstr("%b = linear_add %x, %q"));
+  EXPECT_THAT(text, HasSubstr("%c = add %j, %x"));
+
+  asked.clear();
+  const Graph kept = run_passes(fused, named({"expand"}), {.context = {packed_only}});
+  EXPECT_THAT(asked, ElementsAre(std::vector{false, true, false, false}, std::vector{false, true, false, false}));
+  EXPECT_TRUE(structurally_equal(kept, fused)) << print(kept);
+}
+
 TEST_F(Folder, receives_the_graph_after_each_pass_that_changed_it) {
   PipelineOptions options;
   options.dump_folder = path;

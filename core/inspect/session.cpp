@@ -12,11 +12,7 @@ passes::Accepts accepts_of(const std::shared_ptr<lower::Backend>& backend) {
     std::shared_ptr<lower::Backend> backend;
     lower::KernelCache cache;
   };
-  return [asked = std::make_shared<Asked>(backend)](const OpCall& call) {
-    std::vector<bool> is_param(call.inputs.size(), false);
-    const std::vector<OperandSpec>& operands = *call.op->inputs;
-    for (size_t i = 0; i < is_param.size() && i < operands.size(); ++i)
-      is_param[i] = call.inputs[i].present() && (operands[i].name == "weight" || operands[i].name == "bias");
+  return [asked = std::make_shared<Asked>(backend)](const OpCall& call, const std::vector<bool>& is_param) {
     return asked->cache.support(call, "", is_param).accepted;
   };
 }

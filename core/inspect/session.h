@@ -25,8 +25,7 @@ struct SessionOptions {
   std::filesystem::path dump_folder = {};  // graphs after each pass
 };
 
-/// What `backend` runs as one kernel, as the passes ask it. Operands called weight or bias count as parameters, which
-/// they are in every UNet. Null: everything, because the reference computes every op.
+/// What `backend` runs as one kernel, as the passes ask it. Null: everything, because the reference computes every op.
 passes::Accepts accepts_of(const std::shared_ptr<lower::Backend>& backend);
 
 /// Optimises `graph` for the backend and lowers it. Errors: those of the passes and of lower::lower.

@@ -11,7 +11,7 @@ Graph expand_once(const Graph& graph, const Context& context, bool* changed) {
   for (const Node& node : graph.nodes()) {
     const DecomposeFn* decompose = node.kind == NodeKind::kOp ? std::get_if<DecomposeFn>(&*node.op->decompose) : nullptr;
     const OpCall call = decompose != nullptr ? graph.call(node) : OpCall{};
-    if (decompose == nullptr || context.accepts(call)) {
+    if (decompose == nullptr || context.accepts(call, params_among(graph, node.inputs, call.inputs.size()))) {
       rewrite.keep(node);
       continue;
     }

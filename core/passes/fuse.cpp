@@ -44,7 +44,7 @@ class Matcher {
     for (Value v : match.inputs) call.inputs.push_back(v.present() ? graph_.type(v) : TensorType{});
     call.inputs.resize((*match.composite->inputs).size());
     call.attrs = complete_attrs(*match.composite, match.attrs);
-    return context_.accepts(call);
+    return context_.accepts(call, params_among(graph_, match.inputs, call.inputs.size()));
   }
 
   bool cuts_last(const Node& slice, int64_t begin, int64_t end) const {

@@ -5,18 +5,23 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/ir/graph.h"
 
 namespace espalier::passes {
 
-/// Whether the backend that the graph is meant for runs this call as one kernel. Composites that it does not accept are
-/// never formed, and those that a graph already holds are inlined by `expand`.
-using Accepts = std::function<bool(const OpCall&)>;
-bool accepts_everything(const OpCall&);
-bool accepts_nothing(const OpCall&);
+/// Whether the backend that the graph is meant for runs this call as one kernel; `is_param` as `params_among` gives it.
+/// Composites that it does not accept are never formed, and those that a graph already holds are inlined by `expand`.
+using Accepts = std::function<bool(const OpCall&, const std::vector<bool>& is_param)>;
+bool accepts_everything(const OpCall&, const std::vector<bool>& is_param);
+bool accepts_nothing(const OpCall&, const std::vector<bool>& is_param);
 /// Takes the calls of the ops named; `{"all"}` and `{"none"}` mean what they say. Errors: UserError with did-you-mean.
 Accepts accepts_named(std::span<const std::string> ops);
+
+/// For each of the `count` operands of a call that reads `operands`: whether it is a parameter of the model or a reshape of
+/// one. Operands that are left out are none.
+std::vector<bool> params_among(const Graph& graph, std::span<const Value> operands, size_t count);
 
 /// What a pass may know besides the graph.
 struct Context {

@@ -53,8 +53,8 @@ inline std::vector<ModelCall> distinct_calls(const std::string& config, int64_t 
       model::build_tree(model::read_config(std::string(ESPALIER_SOURCE_DIR) + "/tests/configs/" + config));
   const Graph built = model::build_graph(tree, {.batch = 1, .height = latent, .width = latent});
   passes::PipelineOptions options;
-  options.context.accepts = [&](const OpCall& call) {
-    return backend.support(call, "", std::vector<bool>(call.inputs.size(), false)).accepted;
+  options.context.accepts = [&](const OpCall& call, const std::vector<bool>& is_param) {
+    return backend.support(call, "", is_param).accepted;
   };
   const Graph graph = passes::optimise(built, options);
   std::vector<ModelCall> calls;
