@@ -13,6 +13,7 @@
 #include "core/exec/profile.h"
 #include "core/io/memory_source.h"
 #include "core/lower/lower.h"
+#include "core/ops/gate.h"
 #include "plugins/backend_adapter.h"
 #include "plugins/registry.h"
 #include "tests/support/tiny_graph.h"
@@ -145,6 +146,48 @@ TEST(Executor, drops_pages_behind_each_use_only_when_mapped) {
     run_named(*executor, random_inputs(graph, 1));
     EXPECT_EQ(weights->drops, mapped ? 2 : 0);
   }
+}
+
+// Two units, the second inside the third: x -> u0 -> (u1 within u2) -> y, and a tap of what u0's layer makes.
+Graph gated_graph(bool tap) {
+  Graph graph;
+  Builder b(graph);
+  const Value x = b.input("x", f32({4, 8})), gates = b.input("gates", f32({3}));
+  const auto layer = [&](const char* name, Value from) { return ops::linear(b, from, b.param(name, f32({8, 8}))); };
+  const Value made = layer("w0", x);
+  const Value h = ops::gate(b, x, ops::silu(b, made), gates, 0);
+  const Value inner_in = layer("w2", h);
+  const Value inner = ops::gate(b, inner_in, layer("w1", inner_in), gates, 1);
+  b.output("y", ops::gate(b, h, layer("w3", inner), gates, 2));
+  if (tap) b.output("made", made);
+  return graph;
+}
+
+TEST(Executor, a_zero_gate_skips_the_calls_that_make_y) {
+  struct Case {
+    std::vector<float> gates;
+    bool tap;
+    int layers;  // that run
+  };
+  for (const Case& c : {Case{{1, 1, 1}, false, 4}, Case{{0, 1, 1}, false, 3}, Case{{1, 0, 1}, false, 3},
+                        Case{{1, 0.5f, 0}, false, 1}, Case{{0, 0, -0.0f}, false, 0}, Case{{0, 1, 1}, true, 4}})
+    for (const bool on_backend : {false, true}) {
+      const auto graph = share(gated_graph(c.tap));
+      // A mapped executor says for each run of a layer that its weight is not needed soon.
+      const auto weights = std::make_shared<CountingSource>(random_weights(*graph, 1));
+      FloatTensors inputs = random_inputs(*graph, 1);
+      inputs.at("gates").values = c.gates;
+      const auto executor = executor_of(graph, on_backend ? tiny_backend() : nullptr, weights, {.mapped = true, .timed = true});
+      expect_near(run_named(*executor, inputs), run_reference(*graph, inputs, weights), "gated");
+      EXPECT_EQ(weights->drops, c.layers);
+      int skipped = 0;
+      for (double ms : executor->call_ms()) skipped += ms == 0;
+      EXPECT_GE(skipped, 4 - c.layers);
+      // The same executable with the gates open again.
+      inputs.at("gates").values = {1, 1, 1};
+      expect_near(run_named(*executor, inputs), run_reference(*graph, inputs, weights), "open again");
+      EXPECT_EQ(weights->drops, c.layers + 4);
+    }
 }
 
 TEST(Executor, lists_every_missing_and_misshaped_input_and_parameter) {

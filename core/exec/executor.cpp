@@ -1,5 +1,6 @@
 #include "core/exec/executor.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/interrupt.h"
 #include "core/base/progress.h"
+#include "core/exec/gated_calls.h"
 #include "core/exec/reference_call.h"
 
 namespace espalier::exec {
@@ -17,16 +19,19 @@ using lower::Call;
 using lower::Place;
 using lower::Space;
 
+constexpr size_t kMostCalls = 64;  // of one partition: well under a second of SDXL at latent 64x64
+
 double ms_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
 
 }  // namespace
 
-// Calls [first, last): one executable, or calls of the reference when it is null.
+// Calls [first, last): one executable, or calls of the reference when it is null. Not run when one of `gates` is zero.
 struct Executor::Segment {
   size_t first = 0, last = 0;
   std::unique_ptr<lower::Executable> executable;
+  std::vector<InputGate> gates;
 };
 
 struct Executor::HostBuffer {
@@ -109,10 +114,13 @@ void Executor::allocate_arena() {
 }
 
 void Executor::make_segments() {
+  const std::vector<std::vector<InputGate>> gates = gates_over(list_);
   for (size_t first = 0; first < list_.calls.size();) {
     size_t last = first + 1;
-    while (last < list_.calls.size() && list_.calls[last].on_backend == list_.calls[first].on_backend) ++last;
-    Segment segment{first, last, nullptr};
+    while (last < list_.calls.size() && last - first < kMostCalls &&
+           list_.calls[last].on_backend == list_.calls[first].on_backend && gates[last] == gates[first])
+      ++last;
+    Segment segment{first, last, nullptr, gates[first]};
     if (list_.calls[first].on_backend) segment.executable = backend_->compile(list_, first, last, options_.timed);
     segments_.push_back(std::move(segment));
     first = last;
@@ -165,8 +173,13 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
   ESP_CHECK(inputs.size() == list_.inputs.size() && outputs.size() == list_.outputs.size());
   call_ms_.assign(options_.timed ? list_.calls.size() : 0, 0.0);
   Progress progress("running", list_.calls.size());
+  const auto is_zero = [&](const InputGate& gate) { return static_cast<const float*>(inputs[gate.input])[gate.element] == 0; };
   for (const Segment& segment : segments_) {
     check_interrupt();
+    if (std::any_of(segment.gates.begin(), segment.gates.end(), is_zero)) {
+      progress.add(segment.last - segment.first);
+      continue;
+    }
     if (segment.executable != nullptr) {
       segment.executable->run(arena_, inputs, outputs, constant_data_, params_);
       if (options_.timed) {

@@ -32,13 +32,14 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
 
   /// `inputs` and `outputs` in the call list's order, row-major, of the graph's types. Outputs may not overlap anything.
+  /// Calls that only make what a gate of zero leaves out are skipped.
   /// Errors: Interrupted between calls when the user asked to stop.
   void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
 
   const lower::CallList& list() const { return list_; }
-  /// Of the last run, one per call; empty unless timed.
+  /// Of the last run, one per call, 0 for a call that was skipped; empty unless timed.
   const std::vector<double>& call_ms() const { return call_ms_; }
-  /// Runs of consecutive calls on the backend.
+  /// Runs of consecutive calls on the backend; a long one is several, so that progress can be shown between them.
   size_t partitions() const;
 
  private:
