@@ -4,6 +4,7 @@
 #include <cstring>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -27,8 +28,14 @@ void store(void* base, size_t index, T value) {
 
 #if defined(__x86_64__)
 
+// Asked of the processor itself: not every compiler's __builtin_cpu_supports knows the name.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
 struct Cpu {
-  bool f16c = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx");
+  bool f16c = __builtin_cpu_supports("avx") && has_f16c();
   bool avx2 = __builtin_cpu_supports("avx2");
 };
 

@@ -109,7 +109,7 @@ Value Builder::constant(TensorType type, std::vector<double> values) {
   return graph_.node(graph_.append(std::move(node), {std::move(type)})).results.front();
 }
 
-std::vector<Value> Builder::ops(const OpDef& def, std::vector<Value> inputs, Attrs attrs) {
+std::vector<Value> Builder::ops(const OpDef& def, std::vector<Value> inputs, const Attrs& attrs) {
   try {
     while (!inputs.empty() && !inputs.back().present()) inputs.pop_back();
     Node node;
@@ -131,8 +131,8 @@ std::vector<Value> Builder::ops(const OpDef& def, std::vector<Value> inputs, Att
   }
 }
 
-Value Builder::op(const OpDef& def, std::vector<Value> inputs, Attrs attrs, std::string_view name) {
-  const std::vector<Value> results = ops(def, std::move(inputs), std::move(attrs));
+Value Builder::op(const OpDef& def, std::vector<Value> inputs, const Attrs& attrs, std::string_view name) {
+  const std::vector<Value> results = ops(def, std::move(inputs), attrs);
   ESP_CHECK(results.size() == 1);
   if (!name.empty()) graph_.set_value_name(results.front(), std::string(name));
   return results.front();

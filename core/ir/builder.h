@@ -28,8 +28,8 @@ class Builder {
 
   /// Appends an op with one result. Errors: VerifyError with the op's name and the current path when operands or
   /// attributes break its contract (arity, unknown attribute, wrong kind, shapes).
-  Value op(const OpDef& def, std::vector<Value> inputs, Attrs attrs = {}, std::string_view name = "");
-  std::vector<Value> ops(const OpDef& def, std::vector<Value> inputs, Attrs attrs = {});
+  Value op(const OpDef& def, std::vector<Value> inputs, const Attrs& attrs = {}, std::string_view name = "");
+  std::vector<Value> ops(const OpDef& def, std::vector<Value> inputs, const Attrs& attrs = {});
   void output(std::string_view name, Value value) { graph_.add_output(std::string(name), value); }
 
   /// Block path of the nodes built from now on. Prefer `Scope`.

@@ -24,8 +24,9 @@ class Required {
  public:
   Required() = delete;
   template <typename U>
-  requires std::is_constructible_v<T, U&&> Required(U&& value)
-      : value_(std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor): reads as a plain field
+  requires std::is_constructible_v<T, U&&>
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): no T is made from a Required<T>, so copies are not hidden
+  Required(U&& value) : value_(std::forward<U>(value)) {}  // implicit: reads as a plain field
   const T& operator*() const { return value_; }
   const T* operator->() const { return &value_; }
 

@@ -124,7 +124,7 @@ class Parser : private Reader {
     }
     if (!sound) return std::nullopt;
     try {
-      const std::vector<Value> results = Builder(*graph_).ops(*def, std::move(inputs), std::move(attrs));
+      const std::vector<Value> results = Builder(*graph_).ops(*def, std::move(inputs), attrs);
       const size_t node = graph_->info(results.front()).node;
       for (size_t i = 0; i < std::min(s.types.size(), results.size()); ++i)
         if (!(graph_->type(results[i]) == s.types[i]))

@@ -36,6 +36,7 @@ Value Rewriter::operator[](Value old) const {
 
 std::vector<Value> Rewriter::operator[](const std::vector<Value>& old) const {
   std::vector<Value> now;
+  now.reserve(old.size());
   for (Value v : old) now.push_back((*this)[v]);
   return now;
 }

@@ -14,6 +14,7 @@ namespace {
 template <typename T>
 std::string list_text(const std::vector<T>& list, std::string (*element)(T)) {
   std::vector<std::string> parts;
+  parts.reserve(list.size());
   for (T each : list) parts.push_back(element(each));
   return "[" + join(parts, ",") + "]";
 }

@@ -14,9 +14,9 @@ namespace {
 std::vector<TensorType> infer(const OpCall& call) {
   need_one_floating_dtype(call);
   need_rank(call, 0, 1);
-  const int64_t dim = call.attrs.i("dim");
+  const int64_t dim = call.attrs.i("dim"), half = dim / 2;
   if (dim < 2) refuse(call, "dim is " + std::to_string(dim) + ", must be at least 2");
-  if (static_cast<double>(dim / 2) == call.attrs.f("freq_shift"))
+  if (static_cast<double>(half) == call.attrs.f("freq_shift"))
     refuse(call, "freq_shift equals half of dim, so that no frequency is finite");
   if (!(call.attrs.f("max_period") > 0)) refuse(call, "max_period must be positive");
   return one_result(call, DType::kF32, {call.inputs[0].shape[0], dim});
