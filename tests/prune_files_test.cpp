@@ -250,15 +250,19 @@ TEST(Export, passes_the_other_tensors_of_a_checkpoint_through) {
   const TempFolder temp;
   const Model unet = model::load_model(golden("tiny-sdxl") / "unet");
   export_single_file(unet, temp.path() / "unet.safetensors", DType::kNone);
-  // A checkpoint with a text encoder's tensor of a type that espalier never computes with.
+  // A checkpoint with a text encoder's tensors of types that espalier never computes with; F8_E4M3 it cannot even name.
   const io::TensorSourcePtr names = io::open_safetensors(temp.path() / "unet.safetensors");
   std::vector<io::TensorDecl> decls;
   for (const std::string& name : names->names()) decls.push_back({name, names->get(name).type});
   decls.push_back({"conditioner.embedders.0.ids", {DType::kI64, {2}}});
   const std::vector<int64_t> ids = {7, -1};
+  const std::vector<uint8_t> eighths = {0x7f, 0x80, 0xff};  // two NaNs and a negative zero
+  const io::RawTensor f8{"F8_E4M3", {3}, std::as_bytes(std::span(eighths))};
+  decls.push_back(io::passed_on("conditioner.embedders.0.f8", f8));
   io::SafetensorsWriter writer(temp.path() / "full.safetensors", decls, io::read_metadata(temp.path() / "unet.safetensors"));
   for (const std::string& name : names->names()) writer.write(name, names->get(name));
   writer.append(std::as_bytes(std::span(ids)));
+  writer.pass_on("conditioner.embedders.0.f8", f8);
   writer.finish();
 
   const Model full = model::load_model(temp.path() / "full.safetensors");
@@ -269,6 +273,11 @@ TEST(Export, passes_the_other_tensors_of_a_checkpoint_through) {
   const io::TensorRef passed = written->get("conditioner.embedders.0.ids");
   EXPECT_EQ(passed.type.dtype, DType::kI64);
   EXPECT_EQ(std::memcmp(passed.bytes.data(), ids.data(), 16), 0);
+  const io::RawTensor eight = written->raw("conditioner.embedders.0.f8");
+  EXPECT_EQ(eight.dtype, "F8_E4M3");
+  EXPECT_EQ(eight.shape, Shape({3}));
+  ASSERT_EQ(eight.bytes.size(), eighths.size());
+  EXPECT_EQ(std::memcmp(eight.bytes.data(), eighths.data(), eighths.size()), 0);
   EXPECT_EQ(written->get("model.diffusion_model.out.2.weight").type.dtype, DType::kF16);
 }
 

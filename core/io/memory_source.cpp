@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/half.h"
 #include "core/base/text.h"
+#include "core/io/safetensors_header.h"
 
 namespace espalier::io {
 namespace {
@@ -34,6 +35,11 @@ void require_floating(DType dtype, bool target) {
 }
 
 }  // namespace
+
+RawTensor TensorSource::raw(std::string_view name) const {
+  const TensorRef tensor = get(name);
+  return {std::string(safetensors_name_of(tensor.type.dtype)), tensor.type.shape, tensor.bytes};
+}
 
 void MemoryTensorSource::add(std::string name, TensorType type, std::vector<std::byte> bytes) {
   if (bytes.size() != type.bytes()) internal_error("tensor '" + name + "' has a size that its type contradicts");
@@ -73,6 +79,8 @@ const std::string& RenamedTensorSource::source_name(std::string_view name) const
 }
 
 TensorRef RenamedTensorSource::get(std::string_view name) const { return source_->get(source_name(name)); }
+
+RawTensor RenamedTensorSource::raw(std::string_view name) const { return source_->raw(source_name(name)); }
 
 void RenamedTensorSource::drop_pages(std::string_view name) const {
   const auto found = source_names_.find(std::string(name));

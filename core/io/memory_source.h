@@ -46,6 +46,7 @@ class RenamedTensorSource final : public TensorSource {
   const std::vector<std::string>& names() const override { return names_; }
   bool contains(std::string_view name) const override;
   TensorRef get(std::string_view name) const override;
+  RawTensor raw(std::string_view name) const override;
   void drop_pages(std::string_view name) const override;
   std::string describe() const override { return source_->describe(); }
 

@@ -172,6 +172,13 @@ TensorRef SafetensorsFile::get(std::string_view name) const {
   return tensor;
 }
 
+RawTensor SafetensorsFile::raw(std::string_view name) const {
+  const HeaderEntry& entry = find(name);
+  RawTensor tensor{std::string(entry.dtype->name), header_->shape_of(entry), {}};
+  if (entry.begin != entry.end) tensor.bytes = {map_ + data_begin_ + entry.begin, entry.end - entry.begin};
+  return tensor;
+}
+
 void SafetensorsFile::drop_pages(std::string_view name) const {
   const auto found = header_->index.find(name);
   if (found == header_->index.end() || map_ == nullptr) return;

@@ -29,6 +29,7 @@ class SafetensorsFile final : public TensorSource {
   bool contains(std::string_view name) const override { return header_->index.count(name) != 0; }
   std::string describe() const override { return name_; }
   TensorRef get(std::string_view name) const override;
+  RawTensor raw(std::string_view name) const override;
   void drop_pages(std::string_view name) const override;
 
   const Header& header() const { return *header_; }

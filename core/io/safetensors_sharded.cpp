@@ -160,6 +160,11 @@ class ShardedSource final : public TensorSource {
     if (found == shard_of_.end()) no_such_tensor(*this, name);
     return shards_[found->second]->get(name);
   }
+  RawTensor raw(std::string_view name) const override {
+    const auto found = shard_of_.find(name);
+    if (found == shard_of_.end()) no_such_tensor(*this, name);
+    return shards_[found->second]->raw(name);
+  }
   void drop_pages(std::string_view name) const override {
     if (const auto found = shard_of_.find(name); found != shard_of_.end()) shards_[found->second]->drop_pages(name);
   }

@@ -30,7 +30,7 @@ std::string json_string(std::string_view text) {
 
 uint64_t total_bytes(std::span<const TensorDecl> tensors) {
   uint64_t total = 0;
-  for (const TensorDecl& tensor : tensors) total += tensor.type.bytes();
+  for (const TensorDecl& tensor : tensors) total += tensor.bytes();
   return total;
 }
 
@@ -48,7 +48,15 @@ const std::vector<TensorDecl>& checked(const std::filesystem::path& file, const 
   return tensors;
 }
 
+std::string dtype_name(const TensorDecl& tensor) {
+  return tensor.raw_dtype.empty() ? std::string(safetensors_name_of(tensor.type.dtype)) : tensor.raw_dtype;
+}
+
 }  // namespace
+
+TensorDecl passed_on(std::string name, const RawTensor& tensor) {
+  return {std::move(name), {DType::kNone, tensor.shape}, tensor.dtype, tensor.bytes.size()};
+}
 
 std::string safetensors_header(std::span<const TensorDecl> tensors, const std::map<std::string, std::string>& metadata) {
   std::string json = "{";
@@ -60,11 +68,10 @@ std::string safetensors_header(std::span<const TensorDecl> tensors, const std::m
   }
   uint64_t begin = 0;
   for (const TensorDecl& tensor : tensors) {
-    const uint64_t end = begin + tensor.type.bytes();
+    const uint64_t end = begin + tensor.bytes();
     if (json.size() > 1) json += ",";
-    json += json_string(tensor.name) + ":{\"dtype\":\"" + std::string(safetensors_name_of(tensor.type.dtype)) +
-            "\",\"shape\":" + to_string(tensor.type.shape) + ",\"data_offsets\":[" + std::to_string(begin) + "," +
-            std::to_string(end) + "]}";
+    json += json_string(tensor.name) + ":{\"dtype\":\"" + dtype_name(tensor) + "\",\"shape\":" + to_string(tensor.type.shape) +
+            ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
     begin = end;
   }
   json += "}";
@@ -81,21 +88,24 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& file, std::vec
 }
 
 void SafetensorsWriter::append(std::span<const std::byte> bytes) {
-  while (current_ < tensors_.size() && done_bytes_ == tensors_[current_].type.bytes()) ++current_, done_bytes_ = 0;
+  while (current_ < tensors_.size() && done_bytes_ == tensors_[current_].bytes()) ++current_, done_bytes_ = 0;
   if (bytes.empty()) return;
   if (current_ == tensors_.size()) internal_error("more tensor bytes than were declared");
-  if (bytes.size() > tensors_[current_].type.bytes() - done_bytes_)
+  if (bytes.size() > tensors_[current_].bytes() - done_bytes_)
     internal_error("more bytes for tensor '" + tensors_[current_].name + "' than its type has");
   file_.write(bytes);
   done_bytes_ += bytes.size();
 }
 
-void SafetensorsWriter::write(std::string_view name, const TensorRef& tensor) {
-  if (current_ < tensors_.size() && done_bytes_ > 0 && done_bytes_ == tensors_[current_].type.bytes())
-    ++current_, done_bytes_ = 0;
+const TensorDecl& SafetensorsWriter::begin(std::string_view name) {
+  if (current_ < tensors_.size() && done_bytes_ > 0 && done_bytes_ == tensors_[current_].bytes()) ++current_, done_bytes_ = 0;
   if (current_ == tensors_.size() || tensors_[current_].name != name || done_bytes_ != 0)
     internal_error("tensor '" + std::string(name) + "' is written out of its declared order");
-  const TensorType& type = tensors_[current_].type;
+  return tensors_[current_];
+}
+
+void SafetensorsWriter::write(std::string_view name, const TensorRef& tensor) {
+  const TensorType& type = begin(name).type;
   if (tensor.type.shape != type.shape)
     internal_error("tensor '" + std::string(name) + "' is written with another shape than declared");
   if (type.bytes() == 0) {
@@ -105,6 +115,15 @@ void SafetensorsWriter::write(std::string_view name, const TensorRef& tensor) {
   } else {
     convert_chunks(tensor, type.dtype, [this](std::span<const std::byte> part) { append(part); });
   }
+  ++current_;
+  done_bytes_ = 0;
+}
+
+void SafetensorsWriter::pass_on(std::string_view name, const RawTensor& tensor) {
+  const TensorDecl& declared = begin(name);
+  if (tensor.dtype != declared.raw_dtype || tensor.shape != declared.type.shape || tensor.bytes.size() != declared.raw_bytes)
+    internal_error("tensor '" + std::string(name) + "' is passed on with another type than declared");
+  if (!tensor.bytes.empty()) append(tensor.bytes);
   ++current_;
   done_bytes_ = 0;
 }

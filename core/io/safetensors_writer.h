@@ -18,7 +18,13 @@ namespace espalier::io {
 struct TensorDecl {
   std::string name;
   TensorType type;
+  // Of a tensor that is passed on as it is: the format's name of its type, and its size. Empty otherwise.
+  std::string raw_dtype = {};
+  uint64_t raw_bytes = 0;
+  uint64_t bytes() const { return raw_dtype.empty() ? type.bytes() : raw_bytes; }
 };
+/// The declaration of a tensor that `SafetensorsWriter::pass_on` will write.
+TensorDecl passed_on(std::string name, const RawTensor& tensor);
 
 /// Streams one file; it appears under its name only on `finish`.
 ///
@@ -33,12 +39,15 @@ class SafetensorsWriter {
 
   /// The whole of the next tensor, which must be `name`; converts between f32, f16 and bf16 where the types differ.
   void write(std::string_view name, const TensorRef& tensor);
+  /// The whole of the next tensor, declared by `passed_on`: byte for byte, of whatever type.
+  void pass_on(std::string_view name, const RawTensor& tensor);
   /// A part of the current tensor's bytes, already of its declared type.
   void append(std::span<const std::byte> bytes);
   /// Errors: InternalError unless every declared byte was written.
   void finish();
 
  private:
+  const TensorDecl& begin(std::string_view name);
   AtomicFile file_;
   std::vector<TensorDecl> tensors_;
   size_t current_ = 0;

@@ -41,16 +41,19 @@ void write_moves(const fs::path& file, const std::vector<Move>& moves, const std
   std::vector<io::TensorDecl> decls;
   for (const Move& move : moves) {
     decls.push_back(move.to);
-    report.bytes += move.to.type.bytes();
+    report.bytes += move.to.bytes();
   }
   report.tensors = moves.size();
   io::SafetensorsWriter writer(file, decls, metadata, Existing::kRefuse);
   uint64_t done = 0;
   for (const Move& move : moves) {
     check_interrupt();
-    writer.write(move.to.name, move.source->get(move.from));
+    if (move.to.raw_dtype.empty())
+      writer.write(move.to.name, move.source->get(move.from));
+    else
+      writer.pass_on(move.to.name, move.source->raw(move.from));
     move.source->drop_pages(move.from);
-    done += move.to.type.bytes();
+    done += move.to.bytes();
     if (progress) progress(done, report.bytes);
   }
   writer.finish();
@@ -65,15 +68,16 @@ std::vector<Move> unet_moves(const model::Model& model, DType dtype) {
 
 /// The tensors of the checkpoint that are not the UNet's: from the checkpoint itself, or as `prune` laid them aside.
 void add_rest(const model::Model& model, std::vector<Move>& moves, ExportReport& report) {
-  const auto add = [&](const fs::path& file, const std::vector<std::string>* only) {
-    const io::TensorSourcePtr source = io::open_safetensors(file);
-    for (const std::string& name : only != nullptr ? *only : source->names())
-      moves.push_back({source, name, {name, source->get(name).type}});
+  const auto add = [&](const io::TensorSourcePtr& source, const std::vector<std::string>& names) {
+    for (const std::string& name : names) moves.push_back({source, name, io::passed_on(name, source->raw(name))});
   };
-  if (model.layout == model::ModelLayout::kSingleFile && !model.rest.tensors.empty()) add(model.rest.root, &model.rest.tensors);
+  if (model.layout == model::ModelLayout::kSingleFile) add(model.file, model.rest.tensors);
   const bool laid_aside =
       std::find(model.rest.files.begin(), model.rest.files.end(), fs::path(kRestFile)) != model.rest.files.end();
-  if (laid_aside) add(model.rest.root / kRestFile, nullptr);
+  if (laid_aside) {
+    const io::TensorSourcePtr rest = io::open_safetensors(model.rest.root / kRestFile);
+    add(rest, rest->names());
+  }
   const bool other_modules =
       std::any_of(model.rest.files.begin(), model.rest.files.end(), [](const fs::path& file) { return file.has_parent_path(); });
   if (!laid_aside && other_modules)
@@ -89,7 +93,7 @@ ExportReport export_diffusers(const model::Model& model, const fs::path& out, DT
   ExportReport report;
   const std::vector<Move> moves = unet_moves(model, dtype);
   uint64_t bytes = 0;
-  for (const Move& move : moves) bytes += move.to.type.bytes();
+  for (const Move& move : moves) bytes += move.to.bytes();
   AtomicFolder folder(out, bytes);
   const bool pipeline = model.layout == model::ModelLayout::kPipelineFolder;
   const fs::path unet = pipeline ? folder.path() / "unet" : folder.path();

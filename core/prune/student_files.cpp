@@ -13,7 +13,6 @@
 #include "core/base/files.h"
 #include "core/base/interrupt.h"
 #include "core/io/json_reader.h"
-#include "core/io/safetensors.h"
 #include "core/io/safetensors_writer.h"
 
 namespace espalier::prune {
@@ -148,14 +147,14 @@ void copy_beside_unet(const model::Model& model, const fs::path& to, const std::
       throw UserError(fmt::format("{}: cannot copy it beside the UNet: {}", (model.rest.root / file).string(), fault.message()));
   }
   if (model.rest.tensors.empty()) return;
-  const io::TensorSourcePtr checkpoint = io::open_safetensors(model.rest.root);
+  const io::TensorSource& checkpoint = *model.file;
   std::vector<io::TensorDecl> decls;
-  for (const std::string& name : model.rest.tensors) decls.push_back({name, checkpoint->get(name).type});
+  for (const std::string& name : model.rest.tensors) decls.push_back(io::passed_on(name, checkpoint.raw(name)));
   io::SafetensorsWriter writer(to / kRestFile, decls);
   for (const std::string& name : model.rest.tensors) {
     check_interrupt();
-    writer.write(name, checkpoint->get(name));
-    checkpoint->drop_pages(name);
+    writer.pass_on(name, checkpoint.raw(name));
+    checkpoint.drop_pages(name);
   }
   writer.finish();
 }
