@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/base/error.h"
 #include "core/inspect/explain.h"
 #include "core/inspect/html.h"
+#include "core/inspect/run_inputs.h"
 #include "core/inspect/summary.h"
+#include "core/io/memory_source.h"
 #include "core/ir/builder.h"
 #include "core/lower/lower.h"
 #include "core/ops/elementwise_binary.h"
@@ -29,6 +33,27 @@ void collect(const inspect::BlockSummary& parent, std::multiset<std::string>& pa
     paths.insert(block.path);
     collect(block, paths);
   }
+}
+
+TEST(RunInputs, a_timestep_outside_0_to_999_is_refused) {
+  const model::Model tiny = config_model("sd15-unet.json");
+  const auto message = [&](float timestep) -> std::string {
+    io::MemoryTensorSource inputs("in");
+    inputs.add_f32("sample", {2, 4, 8, 8}, std::vector<float>(2 * 4 * 8 * 8));
+    inputs.add_f32("timestep", {2}, std::vector<float>{999, timestep});
+    inputs.add_f32("encoder_hidden_states", {2, 1, 768}, std::vector<float>(2 * 768));
+    try {
+      (void)inspect::read_run_inputs(inputs, tiny.tree);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(0), "");
+  EXPECT_EQ(message(0.5), "");
+  EXPECT_EQ(message(1000), "[in] 'timestep' holds 1000 at 1, want 0 to 999");
+  EXPECT_EQ(message(-1), "[in] 'timestep' holds -1 at 1, want 0 to 999");
+  EXPECT_EQ(message(std::numeric_limits<float>::quiet_NaN()), "[in] 'timestep' holds nan at 1, want 0 to 999");
 }
 
 // Figures of torch.utils.flop_counter over diffusers' UNet, rounded to four digits.

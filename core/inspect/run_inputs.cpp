@@ -1,5 +1,7 @@
 #include "core/inspect/run_inputs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -10,6 +12,8 @@
 
 namespace espalier::inspect {
 namespace {
+
+constexpr int kLastTimestep = 999;
 
 // One extent: a number, or a letter that all tensors of one file agree on.
 struct Extent {
@@ -71,6 +75,15 @@ exec::FloatTensor read_floats(const io::TensorRef& tensor) {
   return {tensor.type.shape, std::vector<float>(wide.begin(), wide.end())};
 }
 
+// Outside 0 to 999 there is no noise level that a model was trained on, and NaN would only come out as NaN.
+void check_timesteps(const std::vector<float>& timesteps, const std::string& where, ErrorList& errors) {
+  for (size_t i = 0; i < timesteps.size(); ++i)
+    if (!(timesteps[i] >= 0 && timesteps[i] <= kLastTimestep)) {
+      errors.add(fmt::format("{}'timestep' holds {} at {}, want 0 to {}", where, timesteps[i], i, kLastTimestep));
+      return;
+    }
+}
+
 }  // namespace
 
 RunInputs read_run_inputs(const io::TensorSource& source, const model::BlockTree& tree) {
@@ -99,6 +112,8 @@ RunInputs read_run_inputs(const io::TensorSource& source, const model::BlockTree
       errors.add(error.what());
     }
   }
+  if (const auto timestep = out.tensors.find("timestep"); timestep != out.tensors.end())
+    check_timesteps(timestep->second.values, where, errors);
   errors.throw_if_any();
   for (const std::string& name : source.names())
     if (std::none_of(wanted.begin(), wanted.end(), [&](const Wanted& want) { return want.name == name; }))

@@ -20,7 +20,8 @@ struct RunInputs {
 /// diffusers' layouts. Integer timesteps are taken too.
 ///
 /// Errors: one UserError that lists every tensor that is missing (with the nearest name in the file), has another
-/// shape (with what the sizes of the others ask for), or another element type than a number.
+/// shape (with what the sizes of the others ask for), another element type than a number, or a timestep that is not within
+/// 0 to 999.
 RunInputs read_run_inputs(const io::TensorSource& source, const model::BlockTree& tree);
 
 }  // namespace espalier::inspect
