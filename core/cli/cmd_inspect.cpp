@@ -57,7 +57,7 @@ void run_inspect(const Options& options, CommandContext& context) {
     errors.add("[inspect] --tokens wants a count from 1 to 65536, not " + std::to_string(options.tokens));
   errors.throw_if_any();
 
-  const model::Model model = model::load_model(options.model, {.structure_only = true, .large_headers = options.large_headers});
+  const model::Model model = model::load_model(options.model, {.large_headers = options.large_headers});
   say_notes(context, model.notes);
   const std::string title = printable(options.model, 1000) + "  (" + layout_text(model.layout) + ")";
   if (options.explain) return explain_model(model, options, title, context);

@@ -37,7 +37,6 @@ struct Model {
 
 struct LoadOptions {
   std::optional<uint64_t> random_weights;  // seed: a lone config gets deterministic random weights (f16-exact, made on first use)
-  bool structure_only = false;             // do not check tensors against the config beyond names and shapes of the header
   bool large_headers = false;              // safetensors headers over 16 MB
 };
 
