@@ -20,7 +20,7 @@ std::vector<const esp_plugin*>& initialised() {
 
 void deinit_all() {
   for (auto plugin = initialised().rbegin(); plugin != initialised().rend(); ++plugin)
-    if ((*plugin)->deinit != nullptr) (*plugin)->deinit();
+    if ((*plugin)->deinit != nullptr) contained((*plugin)->deinit);
 }
 
 std::string last_part(const std::string& id) { return id.substr(id.rfind('.') + 1); }
@@ -95,7 +95,7 @@ const Component* Registry::find_any(std::string_view id) const {
 const Component& Registry::find(std::string_view kind, std::string_view id) const {
   std::vector<std::string> known;
   for (const Component* component : of_kind(kind)) {
-    if (component->id == id) return *component;
+    if (component->id == id) return chosen(*component);
     known.push_back(component->id);
   }
   if (const Component* other = find_any(id))
@@ -106,11 +106,19 @@ const Component& Registry::find(std::string_view kind, std::string_view id) cons
 const Component& Registry::find_backend(std::string_view name) const {
   std::vector<std::string> known;
   for (const Component* component : of_kind(kBackendKind)) {
-    if (component->id == name || last_part(component->id) == name) return *component;
+    if (component->id == name || last_part(component->id) == name) return chosen(*component);
     known.push_back(last_part(component->id));
   }
   known.emplace_back("reference");
   not_found("backend", name, known);
+}
+
+const Component& Registry::chosen(const Component& component) const {
+  ErrorList errors;
+  for (const Verdict& verdict : verdicts_)
+    if (verdict.named && !verdict.ok) errors.add("--plugin " + verdict.file.string() + ": " + verdict.reason);
+  errors.throw_if_any();
+  return component;
 }
 
 void Registry::not_found(std::string_view what, std::string_view name, const std::vector<std::string>& known) const {

@@ -26,7 +26,8 @@ class Registry {
   const std::vector<Verdict>& verdicts() const { return verdicts_; }
   /// Usable components of one kind, by id.
   std::vector<const Component*> of_kind(std::string_view kind) const;
-  /// The component `id` of `kind`. Errors: UserError with the nearest ids, the places searched, and every refused file.
+  /// The component `id` of `kind`. Errors: UserError with the nearest ids, the places searched, and every refused file; or
+  /// when a file that --plugin names is refused, whatever the id: it may be what the user means.
   const Component& find(std::string_view kind, std::string_view id) const;
   /// A backend by its id, or by the last part of it ("cpu").
   const Component& find_backend(std::string_view name) const;
@@ -36,6 +37,7 @@ class Registry {
  private:
   void settle_duplicates();
   void initialise();
+  const Component& chosen(const Component& component) const;
   [[noreturn]] void not_found(std::string_view what, std::string_view name, const std::vector<std::string>& known) const;
 
   std::vector<SearchPlace> places_;

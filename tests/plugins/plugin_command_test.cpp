@@ -61,6 +61,22 @@ TEST_F(PluginCommand, run_without_its_backend_exits_2_with_the_places_searched_a
   EXPECT_TRUE(fs::exists(output()));
 }
 
+TEST_F(PluginCommand, a_refused_file_that_plugin_names_is_an_error_though_another_could_do) {
+  const std::string bad = (root_ / "bad.esp.so").string();
+  std::ofstream(bad) << "no library";
+  const CommandResult run = run_case({"--plugin", bad});
+  EXPECT_EQ(run.exit_code, 2);
+  EXPECT_EQ(run.err, "espalier: --plugin " + bad + ": not a shared library (no ELF header)\n");
+  EXPECT_FALSE(fs::exists(output()));
+  const CommandResult prune = command({"prune", (kCase / "unet").string(), "--use", "espalier.prune.first-k", "--set", "keep=1",
+                                       "--dry-run", "--plugin", bad, "--plugin", "/nowhere.esp.so"});
+  EXPECT_EQ(prune.exit_code, 2);
+  EXPECT_EQ(prune.err,
+            "espalier: --plugin " + bad +
+                ": not a shared library (no ELF header)\nespalier: --plugin /nowhere.esp.so: cannot be opened: No such "
+                "file or directory\n");
+}
+
 TEST_F(PluginCommand, run_takes_a_backend_in_c_and_leaves_the_rest_to_the_reference_unless_strict) {
   const std::string tiny = std::string(ESPALIER_ZOO) + "/tiny_backend.esp.so";
   const CommandResult strict = run_case({"--plugin", tiny, "--backend", "tiny", "--strict"});
@@ -75,7 +91,7 @@ TEST_F(PluginCommand, run_profiles_and_traces_every_call) {
   const fs::path trace = root_ / "trace.json";
   const CommandResult result = run_case({"--profile", "--trace", trace.string(), "--threads", "1", "--repeat", "2", "--strict"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part : {"kernel", "block", "total", "GFLOP/s", "peak memory", "then median"})
+  for (const char* part : {"kernel", "block", "total", "GFLOP/s", "peak memory", "runs "})
     EXPECT_THAT(result.out, HasSubstr(part));
   std::ifstream in(trace);
   EXPECT_GT(nlohmann::json::parse(in).at("traceEvents").size(), 100u);
