@@ -172,6 +172,18 @@ TEST(LoadModel, reads_a_folder_and_a_pipeline_folder) {
   EXPECT_EQ(structure_hash(pipeline.config), structure_hash(folder.config));
 }
 
+TEST(LoadModel, says_what_of_a_pipeline_cannot_be_passed_on) {
+  const TempFolder temp;
+  fs::copy(kTests / "golden" / "tiny-sdxl" / "unet", temp.path / "unet");
+  write_text(temp.path / "model_index.json", "{}");
+  fs::create_symlink("model_index.json", temp.path / "linked.json");
+  fs::create_symlink("gone", temp.path / "broken.json");
+  const Model pipeline = load_model(temp.path);
+  EXPECT_EQ(pipeline.rest.files, (std::vector<fs::path>{"linked.json", "model_index.json"}));
+  EXPECT_EQ(pipeline.notes, std::vector<std::string>{(temp.path / "broken.json").string() +
+                                                     ": is a link to nothing, so a student goes without it"});
+}
+
 class SingleFile : public testing::Test {
  protected:
   void write(const std::string& prefix, bool config_beside, bool config_inside) {

@@ -94,7 +94,7 @@ void check_tensors(const io::TensorSource& source, const std::vector<Wanted>& wa
 }
 
 /// The files of a pipeline outside unet/. Version-control and cache folders are not part of a model.
-RestOfPipeline rest_of_folder(const fs::path& root) {
+RestOfPipeline rest_of_folder(const fs::path& root, std::vector<std::string>& notes) {
   RestOfPipeline rest{root, {}, {}};
   for (auto it = fs::recursive_directory_iterator(root, fs::directory_options::follow_directory_symlink);
        it != fs::recursive_directory_iterator(); ++it) {
@@ -106,7 +106,11 @@ RestOfPipeline rest_of_folder(const fs::path& root) {
     }
     if (it.depth() > 16)
       throw UserError(it->path().string() + ": folders are nested too deep for a pipeline (a link in a circle?)");
-    if (it->is_regular_file()) rest.files.push_back(relative);
+    if (it->is_regular_file())
+      rest.files.push_back(relative);
+    else if (!it->is_directory())
+      notes.push_back(fmt::format("{}: {}, so a student goes without it", it->path().string(),
+                                  it->exists() ? "is not a regular file" : "is a link to nothing"));
   }
   std::sort(rest.files.begin(), rest.files.end());
   return rest;
@@ -198,7 +202,7 @@ void load_any(const fs::path& path, const LoadOptions& options, Model& model) {
       if (!fs::exists(path / "unet" / "config.json"))
         throw UserError((path / "unet").string() + ": no config.json in it; a UNet folder has config.json beside its weights");
       load_folder(path / "unet", options, model);
-      model.rest = rest_of_folder(path);
+      model.rest = rest_of_folder(path, model.notes);
     } else if (fs::exists(path / "config.json")) {
       model.layout = ModelLayout::kUNetFolder;
       load_folder(path, options, model);
