@@ -13,6 +13,7 @@
 #include "core/io/safetensors_writer.h"
 #include "core/model/unet_graph.h"
 #include "core/ops/interpret.h"
+#include "core/prune/certificate.h"
 #include "core/prune/diff.h"
 #include "core/prune/export.h"
 #include "core/prune/student_files.h"
@@ -219,6 +220,20 @@ TEST(Padded, student_computes_what_the_compact_one_computes) {
   const OriginMap origins = read_origins(temp.path() / "padded/origin.json");
   EXPECT_EQ(origins.tensors.count("mid_block.attentions.0.transformer_blocks.0.ff.net.2.bias"), 0u);
   EXPECT_EQ(origins.tensors.count("mid_block.attentions.0.transformer_blocks.0.norm1.weight"), 1u);
+}
+
+TEST(Padded, a_plan_that_no_config_expresses_is_padded_for_diffusers) {
+  const Model teacher = model::load_model(golden("tiny-sdxl") / "unet");
+  for (const char* path : {"down_blocks.2.attentions.0.transformer_blocks.1", "mid_block.attentions.0.transformer_blocks.2"}) {
+    const RemovalPlan plan = plan_for(teacher.tree, {path});
+    EXPECT_NE(error_of([&] { apply_plan(teacher.tree, plan); }).find("a config gives the mid block the depth"),
+              std::string::npos);
+    const BlockTree student = apply_plan(teacher.tree, plan, "plan", Expressible::kPadded);
+    EXPECT_TRUE(certify(teacher.tree, plan, student).holds) << path;
+    const BlockTree padded = model::pad_for(student, teacher.tree, "diffusers");
+    EXPECT_EQ(tree_text(padded), tree_text(padded_tree(teacher.tree, plan))) << path;
+    EXPECT_EQ(zeroed_tensors(padded).size(), 6u) << path;
+  }
 }
 
 TEST(Padded, student_opens_in_the_loader_that_it_is_padded_for) {

@@ -37,6 +37,11 @@ void check_options(const Options& options) {
   errors.throw_if_any();
 }
 
+/// A structure that only padding makes expressible is no fault when padding is asked for.
+prune::Expressible expressible(const Options& options) {
+  return options.pad.empty() ? prune::Expressible::kNow : prune::Expressible::kPadded;
+}
+
 prune::RemovalPlan plan_by_plugin(const Options& options, const model::Model& teacher, const CommandContext& context) {
   const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
   const plugins::Component& component = registry.find(plugins::kPruneKind, options.use);
@@ -45,7 +50,7 @@ prune::RemovalPlan plan_by_plugin(const Options& options, const model::Model& te
       plugins::resolve_params(component.params, {nullptr, "", {}, options.set}, options.use, errors);
   errors.throw_if_any();
   const auto pruner = plugins::make_pruner(component, params);
-  return prune::run_strategy(*pruner, teacher.tree, teacher.weights, 0);
+  return prune::run_strategy(*pruner, teacher.tree, teacher.weights, 0, expressible(options));
 }
 
 /// A model of this structure without weights, for a summary.
@@ -89,7 +94,8 @@ void run_prune(const Options& options, CommandContext& context) {
       model::load_model(options.model, {.random_weights = options.random_weights, .large_headers = options.large_headers});
   say_notes(context, teacher.notes);
   prune::RemovalPlan plan = options.plan.empty() ? plan_by_plugin(options, teacher, context) : prune::read_plan(options.plan);
-  const model::BlockTree student = prune::apply_plan(teacher.tree, plan, options.plan.empty() ? options.use : options.plan);
+  const model::BlockTree student =
+      prune::apply_plan(teacher.tree, plan, options.plan.empty() ? options.use : options.plan, expressible(options));
   plan = prune::in_teacher_order(teacher.tree, std::move(plan));
   say_notes(context, plan.notes);
 

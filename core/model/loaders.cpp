@@ -273,7 +273,7 @@ BlockTree pad_for(const BlockTree& student, const BlockTree& teacher, const std:
   if (std::find(loaders.begin(), loaders.end(), loader) == loaders.end())
     throw UserError(fmt::format("unknown loader '{}'; known are {}{}", printable(loader), join(loaders, ", "),
                                 did_you_mean(loader, loaders)));
-  if (opens(loader, student)) return student;
+  if (opens(loader, student) && opens("diffusers", student)) return student;  // a folder needs its config
   std::vector<BlockTree> candidates;
   const auto offer = [&](auto&& raise) {
     BlockTree tree = student;
@@ -292,7 +292,7 @@ BlockTree pad_for(const BlockTree& student, const BlockTree& teacher, const std:
     });
   std::string reason;
   for (const LoaderVerdict& verdict : loader_verdicts(student))
-    if (verdict.loader == loader) reason = verdict.reason;
+    if (reason.empty() || verdict.loader == loader) reason = verdict.reason.empty() ? reason : verdict.reason;
   throw UserError(fmt::format("no padding with blocks of the teacher makes a structure that {} opens: {}", loader, reason));
 }
 

@@ -67,18 +67,19 @@ std::string other_teacher(const std::string& wanted, const std::string& found) {
 
 }  // namespace
 
-BlockTree apply_plan(const BlockTree& teacher, const RemovalPlan& plan, std::string_view file) {
+BlockTree apply_plan(const BlockTree& teacher, const RemovalPlan& plan, std::string_view file, Expressible expressible) {
   if (const std::string hash = model::structure_hash(teacher.config); plan.teacher != hash)
     throw UserError(fmt::format("{}: {}", file, other_teacher(plan.teacher, hash)));
   PlanErrors errors{plan, std::string(file), {}};
   Cut cut = lay_rows(teacher, errors);
   errors.list.throw_if_any();
-  check_cut(teacher, cut, errors);
+  check_cut(teacher, cut, expressible, errors);
   errors.list.throw_if_any();
   BlockTree tree = cut_tree(teacher, cut);
   try {
     tree.config = model::config_of(tree);
-  } catch (Error& error) {
+  } catch (UserError& error) {
+    if (expressible == Expressible::kPadded) return tree;
     error.add_context(fmt::format("while applying {}", file));
     throw;
   }

@@ -158,7 +158,7 @@ void check_mirror(const BlockTree& tree, const Cut& cut, size_t down, PlanErrors
 }
 
 /// The mid block goes whole, or its attention and second resnet at once; its depth is that of the last down stage.
-void check_mid(const BlockTree& tree, const Cut& cut, PlanErrors& errors) {
+void check_mid(const BlockTree& tree, const Cut& cut, Expressible expressible, PlanErrors& errors) {
   if (!tree.mid || cut.mid.whole != kKept) return;
   const auto& layers = cut.mid.layers;
   if (layers[0].resnet != kKept)
@@ -170,7 +170,7 @@ void check_mid(const BlockTree& tree, const Cut& cut, PlanErrors& errors) {
     errors.at(layers[0].attention, "mid_block.attentions.0 and the second resnet can only go together; add mid_block.resnets.1");
   if (tail_resnet && !tail_attention)
     errors.at(layers[1].resnet, "mid_block.resnets.1 and the attention module can only go together; add mid_block.attentions.0");
-  if (tail_attention || tail_resnet) return;
+  if (tail_attention || tail_resnet || expressible == Expressible::kPadded) return;
 
   const size_t last = tree.down.size() - 1;
   const model::Attention* first = nullptr;
@@ -202,14 +202,14 @@ void check_mid(const BlockTree& tree, const Cut& cut, PlanErrors& errors) {
 
 }  // namespace
 
-void check_cut(const model::BlockTree& teacher, Cut& cut, PlanErrors& errors) {
+void check_cut(const model::BlockTree& teacher, Cut& cut, Expressible expressible, PlanErrors& errors) {
   check_inner_stages(teacher, cut, errors);
   const size_t stages = teacher.down.size() - cut.inner_stages;
   for (size_t i = 0; i < stages; ++i) check_stage(teacher, cut, Side::kDown, i, errors);
   for (size_t i = cut.inner_stages; i < teacher.up.size(); ++i) check_stage(teacher, cut, Side::kUp, i, errors);
   if (!errors.list.empty()) return;  // mirror checks would repeat what was said already
   for (size_t i = 0; i < stages; ++i) check_mirror(teacher, cut, i, errors);
-  check_mid(teacher, cut, errors);
+  check_mid(teacher, cut, expressible, errors);
 }
 
 }  // namespace espalier::prune

@@ -123,9 +123,9 @@ struct RestoreStage {
 
 }  // namespace
 
-RemovalPlan compose(const BlockTree& teacher, const RemovalPlan& first, const RemovalPlan& second) {
-  const BlockTree middle = apply_plan(teacher, first, "first plan");
-  apply_plan(middle, second, "second plan");
+RemovalPlan compose(const BlockTree& teacher, const RemovalPlan& first, const RemovalPlan& second, Expressible expressible) {
+  const BlockTree middle = apply_plan(teacher, first, "first plan", expressible);
+  apply_plan(middle, second, "second plan", expressible);
   std::map<std::string, std::string> origins;
   for (const model::BlockRef& ref : model::block_refs(middle)) origins.emplace(ref.path, ref.origin);
   std::map<std::string, std::string> teacher_paths;  // origin → path, for a teacher that is itself a student

@@ -48,7 +48,8 @@ struct PlanErrors {
 /// Lays the rows over the tree. Errors: unknown path, duplicate row, a row inside a removed block, a part that no row may
 /// name.
 Cut lay_rows(const model::BlockTree& teacher, PlanErrors& errors);
-/// Checks that every region's two ends are equal and that some config can say what is left; sets `cut.inner_stages`.
-void check_cut(const model::BlockTree& teacher, Cut& cut, PlanErrors& errors);
+/// Checks that every region's two ends are equal and that some config can say what is left (with kPadded: but for the mid
+/// block's depth); sets `cut.inner_stages`.
+void check_cut(const model::BlockTree& teacher, Cut& cut, Expressible expressible, PlanErrors& errors);
 
 }  // namespace espalier::prune

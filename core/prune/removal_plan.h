@@ -32,13 +32,18 @@ RemovalPlan read_plan(const std::filesystem::path& file);
 /// plan.toml text; `parse_plan` of it gives the same plan back.
 std::string write_plan(const RemovalPlan& plan);
 
+/// Whether a diffusers config must say what a plan leaves at once, or only after `model::pad_for`.
+enum class Expressible { kNow, kPadded };
+
 /// Applies `plan` to `teacher`. Rows may name a transformer block, an attention module, a resnet, a mid block or its
 /// parts, a stage with the downsampler before it; a pair is its resnet and attention rows. Survivors are renumbered.
-/// Guarantees: origins of all surviving blocks are the teacher's origins; the result's config is config_of(result).
+/// Guarantees: origins of all surviving blocks are the teacher's origins; the result's config is config_of(result), with
+/// kPadded the teacher's where no config says the result (only depths may then be at odds).
 /// Errors: one UserError with every fault: another teacher (both hashes), unknown path (nearest), duplicate row, a row
 /// inside a removed block, a resnet that changes width, rows that only together give a structure that a config can
 /// express (with the rows that complete them).
-model::BlockTree apply_plan(const model::BlockTree& teacher, const RemovalPlan& plan, std::string_view file = "plan");
+model::BlockTree apply_plan(const model::BlockTree& teacher, const RemovalPlan& plan, std::string_view file = "plan",
+                            Expressible expressible = Expressible::kNow);
 
 /// `plan` with its rows in teacher execution order within a stage. Errors: none; unknown paths stand last.
 RemovalPlan in_teacher_order(const model::BlockTree& teacher, RemovalPlan plan);
@@ -47,7 +52,8 @@ RemovalPlan in_teacher_order(const model::BlockTree& teacher, RemovalPlan plan);
 /// teacher. Stages of `second` come after those of `first`; rows of `first` inside a block that `second` removes go away.
 /// Law: apply(teacher, compose(first, second)) == apply(apply(teacher, first), second).
 /// Errors: those of apply_plan for either plan.
-RemovalPlan compose(const model::BlockTree& teacher, const RemovalPlan& first, const RemovalPlan& second);
+RemovalPlan compose(const model::BlockTree& teacher, const RemovalPlan& first, const RemovalPlan& second,
+                    Expressible expressible = Expressible::kNow);
 
 /// Gives back the teacher's tree from a student's: the rows of `plan` are re-inserted, everything else is the student's.
 /// Errors: UserError when a block is missing that no row of the plan removed, or the student has one that the plan removes.

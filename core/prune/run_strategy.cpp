@@ -50,7 +50,7 @@ RemovalPlan plan_of(const model::BlockTree& tree, const std::vector<Unit>& units
 }
 
 RemovalPlan run_strategy(PruneStrategy& strategy, const model::BlockTree& teacher, const io::TensorSourcePtr& weights,
-                         uint64_t seed) {
+                         uint64_t seed, Expressible expressible) {
   RemovalPlan plan{model::structure_hash(teacher.config), {}, {}};
   model::BlockTree student = teacher;
   for (int32_t stage = 0; stage < kMostStages; ++stage) {
@@ -60,10 +60,10 @@ RemovalPlan run_strategy(PruneStrategy& strategy, const model::BlockTree& teache
     const RemovalPlan step = plan_of(student, units, rows, strategy.id());
     if (stage == 0) {
       plan = step;
-      student = apply_plan(teacher, plan, strategy.id());
+      student = apply_plan(teacher, plan, strategy.id(), expressible);
     } else {
-      const model::BlockTree next = apply_plan(student, step, strategy.id());
-      plan = compose(teacher, plan, step);
+      const model::BlockTree next = apply_plan(student, step, strategy.id(), expressible);
+      plan = compose(teacher, plan, step, expressible);
       student = next;
     }
     if (rows.done) return plan;

@@ -73,6 +73,6 @@ RemovalPlan plan_of(const model::BlockTree& tree, const std::vector<Unit>& units
 /// Asks `strategy` until it is done and gives its stages as one plan on `teacher`. `weights` may be null.
 /// Errors: those of the strategy, of plan_of and of apply_plan; UserError when it never says that it is done.
 RemovalPlan run_strategy(PruneStrategy& strategy, const model::BlockTree& teacher, const io::TensorSourcePtr& weights,
-                         uint64_t seed);
+                         uint64_t seed, Expressible expressible = Expressible::kNow);
 
 }  // namespace espalier::prune

@@ -68,6 +68,20 @@ TEST_F(PruneCli, plan_of_a_student_makes_it_again_byte_for_byte) {
   EXPECT_EQ(run_espalier({"diff", at("a/plan.toml"), at("b/plan.toml")}).exit_code, 0);
 }
 
+TEST_F(PruneCli, pads_for_diffusers_what_no_config_expresses) {
+  std::vector<std::string> arguments = {
+      "prune", kTiny,  "--use", "espalier.prune.blocks", "--set", R"(remove=["down_blocks.2.attentions.0.transformer_blocks.1"])",
+      "--out", at("s")};
+  const CommandResult refused = run_espalier(arguments);
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("add mid_block.attentions.0.transformer_blocks.3"), std::string::npos) << refused.err;
+  arguments.insert(arguments.end(), {"--pad", "diffusers"});
+  const CommandResult padded = run_espalier(arguments);
+  EXPECT_EQ(padded.exit_code, 0) << padded.err;
+  EXPECT_NE(padded.out.find("padded for diffusers: 6 tensors are zero"), std::string::npos) << padded.out;
+  EXPECT_EQ(run_espalier({"inspect", at("s"), "-q"}).exit_code, 0);
+}
+
 TEST_F(PruneCli, never_overwrites_a_folder) {
   fs::create_directories(folder_ / "there");
   std::ofstream(folder_ / "there/file") << "mine";
