@@ -296,6 +296,22 @@ TEST(Export, passes_the_other_tensors_of_a_checkpoint_through) {
   EXPECT_EQ(written->get("model.diffusion_model.out.2.weight").type.dtype, DType::kF16);
 }
 
+TEST(WriteStudent, counts_the_rest_of_a_pipeline_before_it_writes) {
+  const TempFolder temp;
+  const fs::path pipeline = temp.path() / "pipeline";
+  fs::create_directories(pipeline / "vae");
+  fs::copy(golden("tiny-sdxl") / "unet", pipeline / "unet");
+  write_text(pipeline / "vae/weights.bin", "");
+  fs::resize_file(pipeline / "vae/weights.bin", uint64_t{1} << 42);  // sparse: more than any volume of a test machine has free
+  const Model teacher = model::load_model(pipeline);
+  EXPECT_EQ(bytes_beside_unet(teacher), uint64_t{1} << 42);
+  const RemovalPlan plan = tiny_plan(teacher.tree);
+  const BlockTree student = apply_plan(teacher.tree, plan);
+  EXPECT_NE(error_of([&] { write_student(teacher, student, plan, temp.path() / "out"); }).find("not enough space"),
+            std::string::npos);
+  EXPECT_FALSE(fs::exists(temp.path() / "out"));
+}
+
 TEST(Export, converts_the_element_type) {
   const TempFolder temp;
   const Model first = model::load_model(golden("tiny-sdxl") / "unet");

@@ -92,10 +92,10 @@ ExportReport export_diffusers(const model::Model& model, const fs::path& out, DT
   const InterruptGuard guard;
   ExportReport report;
   const std::vector<Move> moves = unet_moves(model, dtype);
-  uint64_t bytes = 0;
+  const bool pipeline = model.layout == model::ModelLayout::kPipelineFolder;
+  uint64_t bytes = pipeline ? bytes_beside_unet(model) : 0;
   for (const Move& move : moves) bytes += move.to.bytes();
   AtomicFolder folder(out, bytes);
-  const bool pipeline = model.layout == model::ModelLayout::kPipelineFolder;
   const fs::path unet = pipeline ? folder.path() / "unet" : folder.path();
   fs::create_directories(unet);
   write_text(unet / "config.json", model::write_config(model.tree.config));

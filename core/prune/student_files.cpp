@@ -135,6 +135,15 @@ OriginMap read_origins(const fs::path& file) {
   return map;
 }
 
+uint64_t bytes_beside_unet(const model::Model& model) {
+  uint64_t bytes = 0;
+  std::error_code fault;  // a file that cannot be read is an error when it is copied
+  for (const fs::path& file : model.rest.files)
+    if (const uintmax_t size = fs::file_size(model.rest.root / file, fault); !fault) bytes += size;
+  for (const std::string& name : model.rest.tensors) bytes += model.file->raw(name).bytes.size();
+  return bytes;
+}
+
 void copy_beside_unet(const model::Model& model, const fs::path& to, const std::vector<std::string>& leave) {
   std::error_code fault;
   for (const fs::path& file : model.rest.files) {
@@ -162,7 +171,7 @@ void copy_beside_unet(const model::Model& model, const fs::path& to, const std::
 void write_student(const model::Model& teacher, const model::BlockTree& student, const RemovalPlan& plan, const fs::path& out,
                    const WriteProgress& progress) {
   const InterruptGuard guard;
-  uint64_t bytes = 0;
+  uint64_t bytes = bytes_beside_unet(teacher);
   if (teacher.has_weights())
     for (const model::TensorSpec& spec : model::tensor_specs(student)) bytes += teacher.weights->get(spec.origin).type.bytes();
   AtomicFolder folder(out, bytes);

@@ -32,6 +32,9 @@ inline constexpr const char* kRestFile = "checkpoint_rest.safetensors";
 /// of a checkpoint into kRestFile. Files named in `leave` are not copied.
 void copy_beside_unet(const model::Model& model, const std::filesystem::path& to, const std::vector<std::string>& leave);
 
+/// Bytes that `copy_beside_unet` would write.
+uint64_t bytes_beside_unet(const model::Model& model);
+
 /// Writes `out`/unet/{config.json,diffusion_pytorch_model.safetensors} and `out`/{plan.toml,origin.json}; of a pipeline
 /// folder also everything beside unet/, byte for byte; of a checkpoint its other tensors. `student` may be padded: the output
 /// projections of padded blocks are zero. A lone config gives no weights.
