@@ -34,6 +34,11 @@ void check_options(const Options& options) {
   if (!options.set.empty() && options.use.empty()) errors.add("[prune] --set gives a pruner's parameters and needs --use");
   if (options.out.empty() && !options.dry_run)
     errors.add("[prune] --out is missing; give a folder, or --dry-run to see what would be done");
+  // Writing checks this again; here it spares the work of a pruner that reads every weight.
+  const std::filesystem::file_status there = std::filesystem::symlink_status(options.out);
+  if (!options.dry_run && std::filesystem::exists(there) &&
+      !(std::filesystem::is_directory(there) && std::filesystem::is_empty(options.out)))
+    errors.add(options.out.string() + " exists; choose another or remove it");
   errors.throw_if_any();
 }
 

@@ -88,7 +88,8 @@ TEST_F(PruneCli, never_overwrites_a_folder) {
   const CommandResult result =
       run_espalier({"prune", kTiny, "--use", "espalier.prune.first-k", "--set", "keep=1", "--out", at("there")});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_NE(result.err.find("exists; choose another or remove it"), std::string::npos) << result.err;
+  EXPECT_EQ(result.err, "espalier: " + at("there") + " exists; choose another or remove it\n");
+  EXPECT_EQ(result.out, "") << "known before any work is done";
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "there"), fs::directory_iterator{}), 1);
 }
 
