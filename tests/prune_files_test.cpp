@@ -324,6 +324,27 @@ TEST(Export, converts_the_element_type) {
   }
 }
 
+TEST(Export, refuses_a_weight_that_f16_cannot_hold) {
+  const TempFolder temp;
+  export_diffusers(model::load_model(golden("tiny-sdxl") / "unet"), temp.path() / "f32", DType::kF32);
+  const fs::path file = temp.path() / "f32/diffusion_pytorch_model.safetensors";
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  const auto last_is = [&](float value) {
+    bytes.seekp(-static_cast<int>(sizeof value), std::ios::end);
+    bytes.write(reinterpret_cast<const char*>(&value), sizeof value);
+    bytes.flush();
+  };
+  last_is(-65520);
+  const std::string last = io::open_safetensors(file)->names().back();
+  EXPECT_EQ(error_of([&] { export_diffusers(model::load_model(temp.path() / "f32"), temp.path() / "f16", DType::kF16); }),
+            "tensor '" + last + "' holds -65520, f16 ends at 65504; export it as bf16 or f32");
+  EXPECT_FALSE(fs::exists(temp.path() / "f16"));
+  last_is(65519);
+  export_diffusers(model::load_model(temp.path() / "f32"), temp.path() / "f16", DType::kF16);
+  last_is(INFINITY);
+  export_diffusers(model::load_model(temp.path() / "f32"), temp.path() / "again", DType::kF16);
+}
+
 TEST(Export, refuses_a_lone_config) {
   const TempFolder temp;
   const Model lone = model::load_model(testing::config_file("sdxl-base"));

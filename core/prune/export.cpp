@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/interrupt.h"
+#include "core/io/memory_source.h"
 #include "core/io/safetensors.h"
 #include "core/io/safetensors_writer.h"
 #include "core/model/key_map.h"
@@ -36,6 +39,19 @@ TensorType retyped(TensorType type, DType dtype) {
   return type;
 }
 
+/// f16 ends at 65504: a larger weight would become infinite without a word. Infinities of the source stay what they are.
+void require_fits_f16(const std::string& name, const io::TensorRef& tensor) {
+  constexpr float kLargest = 65520;  // rounds to infinity from here on
+  io::convert_chunks(tensor, DType::kF32, [&](std::span<const std::byte> part) {
+    for (size_t at = 0; at < part.size(); at += sizeof(float)) {
+      float value = 0;
+      std::memcpy(&value, part.data() + at, sizeof value);
+      if (std::isfinite(value) && std::abs(value) >= kLargest)
+        throw UserError(fmt::format("tensor '{}' holds {}, f16 ends at 65504; export it as bf16 or f32", name, value));
+    }
+  });
+}
+
 void write_moves(const fs::path& file, const std::vector<Move>& moves, const std::map<std::string, std::string>& metadata,
                  const WriteProgress& progress, ExportReport& report) {
   std::vector<io::TensorDecl> decls;
@@ -48,10 +64,13 @@ void write_moves(const fs::path& file, const std::vector<Move>& moves, const std
   uint64_t done = 0;
   for (const Move& move : moves) {
     check_interrupt();
-    if (move.to.raw_dtype.empty())
-      writer.write(move.to.name, move.source->get(move.from));
-    else
+    if (move.to.raw_dtype.empty()) {
+      const io::TensorRef tensor = move.source->get(move.from);
+      if (move.to.type.dtype == DType::kF16 && tensor.type.dtype != DType::kF16) require_fits_f16(move.from, tensor);
+      writer.write(move.to.name, tensor);
+    } else {
       writer.pass_on(move.to.name, move.source->raw(move.from));
+    }
     move.source->drop_pages(move.from);
     done += move.to.bytes();
     if (progress) progress(done, report.bytes);

@@ -18,13 +18,13 @@ struct ExportReport {
 
 /// Writes the UNet as a diffusers folder: `out`/{config.json,diffusion_pytorch_model.safetensors}; of a pipeline the whole
 /// pipeline, its UNet in `out`/unet. `dtype` kNone keeps the element types.
-/// Errors: UserError when the model has no weights or `out` exists.
+/// Errors: UserError when the model has no weights, `out` exists, or f16 is asked for and a weight is too large for it.
 ExportReport export_diffusers(const model::Model& model, const std::filesystem::path& out, DType dtype,
                               const WriteProgress& progress = {});
 
 /// Writes one safetensors file with the original names, the config in its metadata, and the checkpoint's other tensors
 /// byte for byte where the model came from one.
-/// Errors: UserError when the model has no weights or `out` exists.
+/// Errors: UserError when the model has no weights, `out` exists, or f16 is asked for and a weight is too large for it.
 ExportReport export_single_file(const model::Model& model, const std::filesystem::path& out, DType dtype,
                                 const WriteProgress& progress = {});
 
