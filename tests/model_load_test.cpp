@@ -184,6 +184,14 @@ TEST(LoadModel, says_what_of_a_pipeline_cannot_be_passed_on) {
                                                      ": is a link to nothing, so a student goes without it"});
 }
 
+TEST(LoadModel, tells_a_list_of_shards_from_a_config) {
+  const TempFolder temp;
+  const fs::path index = temp.path / "diffusion_pytorch_model.safetensors.index.json";
+  write_text(index, R"({"metadata": {}, "weight_map": {}})");
+  EXPECT_EQ(message_of([&] { load_model(index); }),
+            index.string() + ": is a list of weight files; give the folder that holds it and config.json");
+}
+
 class SingleFile : public testing::Test {
  protected:
   void write(const std::string& prefix, bool config_beside, bool config_inside) {

@@ -211,6 +211,8 @@ void load_any(const fs::path& path, const LoadOptions& options, Model& model) {
     }
   } else if (!fs::is_regular_file(status)) {
     throw UserError(path.string() + ": is not a regular file");
+  } else if (path.filename().string().ends_with(".safetensors.index.json")) {
+    throw UserError(path.string() + ": is a list of weight files; give the folder that holds it and config.json");
   } else if (path.extension() == ".json") {
     model.layout = ModelLayout::kConfigOnly;
     model.config = read_config(path);
