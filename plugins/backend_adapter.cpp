@@ -27,6 +27,15 @@ struct Device {
 };
 using DevicePtr = std::shared_ptr<Device>;
 
+// A call that makes a thing: a success that gives nothing is a fault of the plugin.
+template <typename T, typename F>
+T* made(const std::string& who, const char* call, F&& f) {
+  T* thing = nullptr;
+  checked(who, call, [&] { return f(&thing); });
+  if (thing == nullptr) throw Error("[" + who + "] " + call + " succeeded and gave nothing");
+  return thing;
+}
+
 class PluginParam final : public lower::DeviceParam {
  public:
   PluginParam(DevicePtr device, const lower::HostParam& param)
@@ -39,9 +48,10 @@ class PluginParam final : public lower::DeviceParam {
     host.data = param.data;
     if (drop_) {
       host.drop_ctx = &drop_;
-      host.drop = [](void* ctx) { (*static_cast<std::function<void()>*>(ctx))(); };
+      host.drop = [](void* ctx) { contained([&] { (*static_cast<std::function<void()>*>(ctx))(); }); };
     }
-    checked(device_->who, "make_param", [&] { return device_->table->make_param(device_->handle, &host, &handle_); });
+    handle_ = made<esp_device_param>(device_->who, "make_param",
+                                     [&](auto out) { return device_->table->make_param(device_->handle, &host, out); });
   }
   ~PluginParam() override { device_->table->free_param(handle_); }
   esp_device_param* handle() const { return handle_; }
@@ -56,7 +66,8 @@ class PluginParam final : public lower::DeviceParam {
 class PluginMemory final : public lower::DeviceMemory {
  public:
   PluginMemory(DevicePtr device, uint64_t bytes) : device_(std::move(device)) {
-    checked(device_->who, "allocate", [&] { return device_->table->allocate(device_->handle, bytes, &handle_); });
+    handle_ = made<esp_memory>(device_->who, "allocate",
+                               [&](auto out) { return device_->table->allocate(device_->handle, bytes, out); });
   }
   ~PluginMemory() override { device_->table->free_memory(handle_); }
   void* data() override { return device_->table->memory_data(handle_); }
@@ -70,7 +81,8 @@ class PluginExecutable final : public lower::Executable {
  public:
   PluginExecutable(DevicePtr device, const esp_partition& partition)
       : device_(std::move(device)), calls_(partition.call_count), timed_((partition.flags & ESP_COMPILE_TIMED) != 0) {
-    checked(device_->who, "compile", [&] { return device_->table->compile(device_->handle, &partition, &handle_); });
+    handle_ = made<esp_executable>(device_->who, "compile",
+                                   [&](auto out) { return device_->table->compile(device_->handle, &partition, out); });
   }
   ~PluginExecutable() override { device_->table->free_executable(handle_); }
 
@@ -124,7 +136,9 @@ class PluginBackend final : public lower::Backend {
     out.struct_size = sizeof out;
     const esp_refusal_sink sink{
         &choice, [](void* ctx, esp_str kernel, esp_str reason) {
-          static_cast<KernelChoice*>(ctx)->refusals.push_back({printable(view(kernel)), printable(view(reason), 400)});
+          contained([&] {
+            static_cast<KernelChoice*>(ctx)->refusals.push_back({printable(view(kernel)), printable(view(reason), 400)});
+          });
         }};
     const esp_status status =
         guarded(device_->who, "support", [&] { return device_->table->support(device_->handle, &node.node(), &out, sink); });
@@ -185,8 +199,9 @@ std::shared_ptr<lower::Backend> open_backend(const Component& component, const P
   esp_device_info info{};
   info.struct_size = sizeof info;
   checked(device->who, "describe_device", [&] { return device->table->describe_device(index, &info); });
-  checked(device->who, "open_device",
-          [&] { return device->table->open_device(index, params.values().data(), params.values().size(), &device->handle); });
+  device->handle = made<esp_device>(device->who, "open_device", [&](auto out) {
+    return device->table->open_device(index, params.values().data(), params.values().size(), out);
+  });
   return std::make_shared<PluginBackend>(std::move(device), info);
 }
 

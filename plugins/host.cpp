@@ -17,16 +17,18 @@ std::string& error_sink() {
   return text;
 }
 
-void set_error(void*, esp_str text) { error_sink().assign(view(text)); }
+void set_error(void*, esp_str text) { fail(view(text)); }
 
 void write_log(void*, int32_t level, esp_str text) {
-  const std::string line = printable(view(text), kMaxErrorText);
-  if (level >= ESP_LOG_WARNING)
-    log::warning(log::Category::kPlugin, line);
-  else if (level == ESP_LOG_INFO)
-    log::info(log::Category::kPlugin, line);
-  else
-    log::debug(log::Category::kPlugin, line);
+  contained([&] {
+    const std::string line = printable(view(text), kMaxErrorText);
+    if (level >= ESP_LOG_WARNING)
+      log::warning(log::Category::kPlugin, line);
+    else if (level == ESP_LOG_INFO)
+      log::info(log::Category::kPlugin, line);
+    else
+      log::debug(log::Category::kPlugin, line);
+  });
 }
 
 const void* get_interface(void*, esp_str id, uint64_t min_size) {
@@ -35,16 +37,20 @@ const void* get_interface(void*, esp_str id, uint64_t min_size) {
   return nullptr;
 }
 
-esp_status fail(const std::string& text, esp_status status = ESP_INVALID_ARGUMENT) {
-  error_sink() = text;
-  return status;
-}
-
 }  // namespace
 
 const esp_host* host_table() {
   static const esp_host table{sizeof(esp_host), ESP_ABI_MINOR, nullptr, set_error, write_log, get_interface};
   return &table;
+}
+
+esp_status fail(std::string_view text) noexcept {
+  try {
+    error_sink().assign(text);
+    return ESP_INVALID_ARGUMENT;
+  } catch (...) {
+    return ESP_OUT_OF_MEMORY;
+  }
 }
 
 std::string plugin_error() { return printable(error_sink(), kMaxErrorText); }
@@ -100,27 +106,29 @@ const std::vector<const std::string*>& WeightsTable::under(std::string_view path
   return cached_names_;
 }
 
-uint64_t WeightsTable::count(void* ctx, esp_str path) { return static_cast<WeightsTable*>(ctx)->under(view(path)).size(); }
+uint64_t WeightsTable::count(void* ctx, esp_str path) {
+  uint64_t count = 0;
+  contained([&] { count = static_cast<WeightsTable*>(ctx)->under(view(path)).size(); });
+  return count;
+}
 
 esp_status WeightsTable::describe(void* ctx, esp_str path, uint64_t index, esp_str* name, esp_tensor_type* type) {
-  auto& self = *static_cast<WeightsTable*>(ctx);
-  const std::vector<const std::string*>& names = self.under(view(path));
-  if (index >= names.size())
-    return fail("weights: '" + std::string(view(path)) + "' has " + std::to_string(names.size()) + " tensors, asked for number " +
-                std::to_string(index));
-  try {
-    *name = to_esp(*names[index]);
+  return contained([&] {
+    auto& self = *static_cast<WeightsTable*>(ctx);
+    const std::vector<const std::string*>& names = self.under(view(path));
+    if (index >= names.size())
+      return fail("weights: '" + std::string(view(path)) + "' has " + std::to_string(names.size()) +
+                  " tensors, asked for number " + std::to_string(index));
     *type = to_esp(self.source_->get(*names[index]).type);
-    return ESP_OK;
-  } catch (const std::exception& error) {
-    return fail(error.what());
-  }
+    *name = to_esp(*names[index]);
+    return esp_status{ESP_OK};
+  });
 }
 
 esp_status WeightsTable::read_f32(void* ctx, esp_str name, float* out, uint64_t capacity) {
-  auto& self = *static_cast<WeightsTable*>(ctx);
-  if (self.source_ == nullptr) return fail("weights: the model has none (a lone config)");
-  try {
+  return contained([&] {
+    auto& self = *static_cast<WeightsTable*>(ctx);
+    if (self.source_ == nullptr) return fail("weights: the model has none (a lone config)");
     const io::TensorRef tensor = self.source_->get(view(name));
     const auto elements = static_cast<uint64_t>(tensor.type.shape.elements());
     if (capacity != elements)
@@ -128,10 +136,8 @@ esp_status WeightsTable::read_f32(void* ctx, esp_str name, float* out, uint64_t 
                   std::to_string(capacity));
     const std::vector<float> values = io::read_f32(tensor);
     std::memcpy(out, values.data(), values.size() * sizeof(float));
-    return ESP_OK;
-  } catch (const std::exception& error) {
-    return fail(error.what());
-  }
+    return esp_status{ESP_OK};
+  });
 }
 
 }  // namespace espalier::plugins

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "core/base/error.h"
@@ -51,6 +52,27 @@ template <typename F>
 void checked(const std::string& who, const char* call, F&& f) {
   const esp_status status = guarded(who, call, f);
   if (status != ESP_OK) throw_status(who, call, status);
+}
+
+/// ESP_INVALID_ARGUMENT with `text` as this thread's error text.
+esp_status fail(std::string_view text) noexcept;
+
+/// The other direction of `guarded`: runs a function of the host that a plugin calls. What it throws becomes a status and
+/// the error text; no exception may run through a plugin's frames, which may be C.
+template <typename F>
+esp_status contained(F&& f) noexcept {
+  try {
+    if constexpr (std::is_void_v<decltype(f())>) {
+      f();
+      return ESP_OK;
+    } else {
+      return f();
+    }
+  } catch (const std::exception& error) {
+    return fail(error.what());
+  } catch (...) {
+    return fail("an exception of unknown type");
+  }
 }
 
 /// Weights of a model as plugins read them. `source` may be null (a lone config). Must outlive the table.

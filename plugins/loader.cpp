@@ -58,7 +58,7 @@ Verdict load(const Candidate& candidate) {
       return refuse("it refuses this host (plugin ABI " + std::to_string(ESP_ABI_MAJOR) + "." + std::to_string(ESP_ABI_MINOR) +
                     ")");
     examine_plugin(plugin, verdict);
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     return refuse(error.what());
   }
   return verdict;

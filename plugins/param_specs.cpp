@@ -11,7 +11,7 @@
 namespace espalier::plugins {
 namespace {
 
-constexpr uint64_t kMaxChoices = 1024;
+constexpr uint64_t kMaxChoices = 1024, kMaxText = 65536;
 
 bool is_name(const std::string& text) {
   const auto ok = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
@@ -58,6 +58,10 @@ std::vector<ParamSpec> read_specs(std::span<const esp_param_spec> specs, ErrorLi
     if (raw.struct_size != sizeof(esp_param_spec)) {
       errors.add(fmt::format("parameter {}: struct size is {}, this host has {}", i, raw.struct_size, sizeof(esp_param_spec)));
       return out;  // the next one does not stand where the array says
+    }
+    if (raw.name.size > kMaxText || raw.doc.size > kMaxText || raw.default_string.size > kMaxText) {
+      errors.add(fmt::format("parameter {}: a text of it has over {} bytes", i, kMaxText));
+      continue;
     }
     ParamSpec spec{raw.kind,
                    std::string(view(raw.name)),

@@ -55,33 +55,32 @@ class Sink {
   prune::StrategyRows take() { return std::move(rows_); }
 
  private:
-  static esp_status refuse(const std::string& text) {
-    host_table()->set_error(nullptr, to_esp(std::string_view(text)));
-    return ESP_INVALID_ARGUMENT;
+  static esp_status remove(void* ctx, esp_str path, int32_t kind, esp_str reason) {
+    return contained([&] { return static_cast<Sink*>(ctx)->add(std::string(view(path)), kind, view(reason)); });
   }
 
-  static esp_status remove(void* ctx, esp_str path_text, int32_t kind, esp_str reason) {
-    auto& self = *static_cast<Sink*>(ctx);
-    const std::string path(view(path_text));
+  esp_status add(const std::string& path, int32_t kind, std::string_view reason) {
     const Unit* found = nullptr;
     std::vector<std::string> names;
-    for (const Unit& unit : self.units_) {
+    for (const Unit& unit : units_) {
       names.push_back(unit.path);
       if (unit.path == path && static_cast<int32_t>(unit.kind) == kind) found = &unit;
     }
     if (found == nullptr) {
       const bool known = std::find(names.begin(), names.end(), path) != names.end();
-      return refuse(known ? "remove: '" + printable(path) + "' is not a unit of kind " + std::to_string(kind)
-                          : "remove: there is no unit '" + printable(path) + "'" + did_you_mean(path, names));
+      return fail(known ? "remove: '" + printable(path) + "' is not a unit of kind " + std::to_string(kind)
+                        : "remove: there is no unit '" + printable(path) + "'" + did_you_mean(path, names));
     }
-    if (!found->removable) return refuse("remove: '" + path + "' cannot be removed: " + found->why_not);
-    for (const auto& row : self.rows_.rows)
-      if (row.path == path && row.kind == found->kind) return refuse("remove: '" + path + "' is removed twice");
-    self.rows_.rows.push_back({path, found->kind, printable(view(reason), 400)});
+    if (!found->removable) return fail("remove: '" + path + "' cannot be removed: " + found->why_not);
+    for (const auto& row : rows_.rows)
+      if (row.path == path && row.kind == found->kind) return fail("remove: '" + path + "' is removed twice");
+    rows_.rows.push_back({path, found->kind, printable(reason, 400)});
     return ESP_OK;
   }
 
-  static void note(void* ctx, esp_str text) { static_cast<Sink*>(ctx)->rows_.notes.push_back(printable(view(text), 400)); }
+  static void note(void* ctx, esp_str text) {
+    contained([&] { static_cast<Sink*>(ctx)->rows_.notes.push_back(printable(view(text), 400)); });
+  }
 
   const std::vector<Unit>& units_;
   prune::StrategyRows rows_;

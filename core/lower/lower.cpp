@@ -165,15 +165,15 @@ class Lowering {
 const KernelChoice& KernelCache::support(const OpCall& call, const std::string& path, const std::vector<bool>& is_param) {
   static const KernelChoice nothing;
   if (backend_ == nullptr) return nothing;
-  auto [entry, added] = choices_.try_emplace(key_of(call, is_param));
-  if (added) entry->second = backend_->support(call, path, is_param);
-  return entry->second;
+  std::string key = key_of(call, is_param);
+  if (const auto known = choices_.find(key); known != choices_.end()) return known->second;
+  return choices_.emplace(std::move(key), backend_->support(call, path, is_param)).first->second;
 }
 
 CallList lower(std::shared_ptr<const Graph> graph, const LowerOptions& options) {
   CallList list;
-  list.graph = graph;
-  Lowering(*graph, list, options).run();
+  list.graph = std::move(graph);
+  Lowering(*list.graph, list, options).run();
   if (!options.strict || options.backend == nullptr) return list;
   if (std::string refused = refusals_text(list); !refused.empty())
     throw UnsupportedError("backend '" + options.backend->name() + "' has no kernel for\n" + refused +

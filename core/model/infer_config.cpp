@@ -29,7 +29,7 @@ class ShapeWalker {
  private:
   bool has(const std::string& name) const { return file_.contains(prefix_ + name); }
   Shape shape(const std::string& name, int rank) const {
-    const Shape found = file_.get(prefix_ + name).type.shape;
+    Shape found = file_.get(prefix_ + name).type.shape;
     if (found.rank() != rank)
       throw UserError(fmt::format("{}: {}{} has shape {}, where {} dimensions are expected", file_.describe(), prefix_, name,
                                   to_string(found), rank));
@@ -114,21 +114,19 @@ class ShapeWalker {
   void fill_unseen() {
     const auto stages = static_cast<size_t>(config_.stages());
     config_.cross_attention_dim.assign(stages, context_ == 0 ? 768 : context_);
-    if (context_ == 768)
+    if (context_ == 768 || context_ == 0)
       config_.heads.assign(stages, 8);
     else if (context_ == 1024 || context_ == 2048)
       for (const int64_t channels : config_.block_out_channels) config_.heads.push_back(std::max<int64_t>(channels / 64, 1));
-    else if (context_ != 0)
-      fail(fmt::format("its tensors do not tell the number of heads (context width {}; known are 768, 1024 and 2048)", context_));
     else
-      config_.heads.assign(stages, 8);
+      fail(fmt::format("its tensors do not tell the number of heads (context width {}; known are 768, 1024 and 2048)", context_));
     config_.sample_size = 64;
     if (!has("label_emb.0.0.weight")) return;
     config_.sample_size = 128;
     config_.addition_embed_type = "text_time";
     config_.projection_class_embeddings_input_dim = shape("label_emb.0.0.weight", 2)[1];
     config_.addition_time_embed_dim = 256;
-    if (config_.projection_class_embeddings_input_dim <= 6 * 256)
+    if (config_.projection_class_embeddings_input_dim <= int64_t{6} * 256)
       fail(fmt::format("its label embedding reads {} values, too few for six time embeddings of 256",
                        config_.projection_class_embeddings_input_dim));
   }

@@ -183,9 +183,9 @@ void check_widths(FieldReader& read, const UNetConfig& config) {
   if (blocks > kMaxBlocks)
     read.fault("transformer_layers_per_block",
                fmt::format("the config describes {} transformer blocks; {} are possible", blocks, kMaxBlocks));
-  const int64_t width = config.block_out_channels.front();
-  if (static_cast<double>(width / 2) == config.freq_shift ||
-      (config.has_text_time() && static_cast<double>(config.addition_time_embed_dim / 2) == config.freq_shift))
+  const int64_t time_half = config.block_out_channels.front() / 2, size_half = config.addition_time_embed_dim / 2;
+  if (static_cast<double>(time_half) == config.freq_shift ||
+      (config.has_text_time() && static_cast<double>(size_half) == config.freq_shift))
     read.fault("freq_shift", "'freq_shift' is half the width of a time embedding, so that its frequencies divide by zero");
 }
 

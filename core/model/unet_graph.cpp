@@ -253,9 +253,9 @@ class UNetEmitter {
         errors.add(fmt::format("no stage, resnet, attention module, transformer block or attn1 is called '{}'{}", printable(glob),
                                did_you_mean(glob, paths)));
     errors.throw_if_any();
-    for (const auto& [path, value] : tappable_)
-      if (std::any_of(options_.taps.begin(), options_.taps.end(), [&](const std::string& g) { return glob_match(g, path); }))
-        b_.output(path, value);
+    for (const Tappable& tap : tappable_)
+      if (std::any_of(options_.taps.begin(), options_.taps.end(), [&](const std::string& g) { return glob_match(g, tap.path); }))
+        b_.output(tap.path, tap.value);
   }
 
   struct Tappable {

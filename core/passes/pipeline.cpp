@@ -108,7 +108,7 @@ Graph optimise(const Graph& graph, const PipelineOptions& options, std::vector<P
 }
 
 std::string to_text(std::span<const PassRecord> records) {
-  const auto padded = [](std::string text, size_t width, bool right) {
+  const auto padded = [](const std::string& text, size_t width, bool right) {
     const std::string space(text.size() < width ? width - text.size() : 0, ' ');
     return right ? space + text : text + space;
   };

@@ -3,6 +3,8 @@
 #include <espalier/host.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <espalier/sdk/backend.hpp>
+#include <espalier/sdk/prune.hpp>
 
 #include "core/base/error.h"
 #include "core/base/rng.h"
@@ -105,6 +107,48 @@ TEST(BackendAdapter, answers_with_kernel_and_workspace_or_with_reasons) {
         backend->make_param({.name = "w", .type = {DType::kF16, {4, 4}}, .data = half.data()});
       },
       ThrowsMessage<UserError>("[zoo.backend.tiny] parameters must be f32"));
+}
+
+TEST(BackendAdapter, a_success_that_gives_nothing_is_the_plugins_fault) {
+  esp_backend_vtable table{};
+  table.device_count = [] { return uint64_t{1}; };
+  table.describe_device = [](uint64_t, esp_device_info*) { return esp_status{ESP_OK}; };
+  table.open_device = [](uint64_t, const esp_param_value*, uint64_t, esp_device**) { return esp_status{ESP_OK}; };
+  Component component;
+  component.id = "zoo.backend.nothing";
+  component.vtable = &table;
+  EXPECT_THAT([&] { open_backend(component, ParamValues()); },
+              ThrowsMessage<Error>("[zoo.backend.nothing] open_device succeeded and gave nothing"));
+}
+
+struct Wide {
+  int64_t seed = 5;
+  double rate = 0.5;
+  static auto params() {
+    return std::tuple{esp::param{&Wide::seed, "seed", int64_t{0}, std::numeric_limits<int64_t>::max(), "any number"},
+                      esp::param{&Wide::rate, "rate", 0, 0.75, "a share"}};
+  }
+};
+
+TEST(Sdk, bounds_of_whole_numbers_are_whole_numbers) {
+  const auto& specs = esp::detail::specs_of<Wide>().specs;
+  EXPECT_EQ(specs[0].min_int, 0);
+  EXPECT_EQ(specs[0].max_int, std::numeric_limits<int64_t>::max()) << "no double holds this number";
+  EXPECT_EQ(specs[1].min_float, 0);
+  EXPECT_EQ(specs[1].max_float, 0.75);
+}
+
+TEST(Sdk, what_the_host_said_reaches_the_user) {
+  esp::detail::host_slot() = host_table();
+  WeightsTable owner(std::make_shared<io::MemoryTensorSource>("unet.safetensors"));
+  clear_plugin_error();
+  const esp_status status = esp::guard([&] {
+    std::vector<float> out;
+    esp::weights(owner.table()).read({"conv_in.weigth", {}}, out);
+  });
+  EXPECT_EQ(status, ESP_INVALID_ARGUMENT);
+  EXPECT_THAT(plugin_error(), HasSubstr("unet.safetensors: has no tensor 'conv_in.weigth'"));
+  esp::detail::host_slot() = nullptr;
 }
 
 TEST(Host, gives_counter_based_random_numbers_and_nothing_that_it_does_not_have) {

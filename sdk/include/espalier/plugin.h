@@ -4,6 +4,7 @@
  * Rules for every struct here: fixed-width members, struct_size first where the struct may grow (set it to
  * sizeof; a reader takes a field only when struct_size covers it), enums are int32_t, strings are UTF-8 pointer and
  * length and borrowed for the call unless said otherwise. No exception may leave a plugin function.
+ * Threads: [main] the thread that loaded the plugin; [worker] any thread, one at a time per instance; [any] several at once.
  * The ABI is 0.x: it may change with every minor until it is declared stable; host and plugin must then agree exactly. */
 #ifndef ESPALIER_PLUGIN_H
 #define ESPALIER_PLUGIN_H
@@ -36,7 +37,14 @@ enum { ESP_OK = 0, ESP_FAILED = 1, ESP_UNSUPPORTED = 2, ESP_INVALID_ARGUMENT = 3
 typedef struct esp_host esp_host; /* host.h */
 
 /* Kinds of parameter. A path glob is a string that the host resolves against block paths. */
-enum { ESP_PARAM_BOOL = 1, ESP_PARAM_INT = 2, ESP_PARAM_FLOAT = 3, ESP_PARAM_STRING = 4, ESP_PARAM_CHOICE = 5, ESP_PARAM_GLOBS = 6 };
+enum {
+  ESP_PARAM_BOOL = 1,
+  ESP_PARAM_INT = 2,
+  ESP_PARAM_FLOAT = 3,
+  ESP_PARAM_STRING = 4,
+  ESP_PARAM_CHOICE = 5,
+  ESP_PARAM_GLOBS = 6
+};
 enum { ESP_PARAM_REQUIRED = 1u << 0 };
 
 /* One parameter, declared once: the host validates TOML and --set against it, fills defaults, prints it in
@@ -50,7 +58,7 @@ typedef struct esp_param_spec {
   esp_str doc;
   int64_t default_int, min_int, max_int; /* BOOL: default_int 0 or 1 */
   double default_float, min_float, max_float;
-  esp_str default_string;                /* STRING, CHOICE; GLOBS: one glob or empty */
+  esp_str default_string; /* STRING, CHOICE; GLOBS: one glob or empty */
   const esp_str* choices;
   uint64_t choice_count;
 } esp_param_spec;

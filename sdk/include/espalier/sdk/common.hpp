@@ -45,6 +45,10 @@ struct invalid : error {
 struct unsupported : error {
   explicit unsupported(const std::string& text) : error(text, ESP_UNSUPPORTED) {}
 };
+/// A service of the host failed. The host holds the text, which `guard` leaves as it is.
+struct host_failure : error {
+  using error::error;
+};
 
 namespace detail {
 inline const esp_host*& host_slot() {
@@ -94,6 +98,8 @@ esp_status guard(F&& f) noexcept {
       f();
       return ESP_OK;
     }
+  } catch (const host_failure& e) {
+    return e.status();
   } catch (const error& e) {
     set_error(e.what());
     return e.status();
@@ -111,7 +117,7 @@ esp_status guard(F&& f) noexcept {
 
 /// A failed status from the host becomes an exception; the host already holds its text.
 inline void check(esp_status status, std::string_view what) {
-  if (status != ESP_OK) throw error(std::string(what), status);
+  if (status != ESP_OK) throw host_failure(std::string(what), status);
 }
 
 }  // namespace v0

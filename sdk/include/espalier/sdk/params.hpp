@@ -36,9 +36,10 @@ struct param {
   static_assert(std::is_same_v<T, bool> || std::is_same_v<T, int64_t> || std::is_same_v<T, double> ||
                     std::is_same_v<T, std::string> || std::is_same_v<T, globs>,
                 "a parameter is bool, int64_t, double, std::string or esp::globs");
+  using bound = std::conditional_t<std::is_same_v<T, double>, double, int64_t>;
   T C::*member;
   std::string_view name;
-  double minimum = 0, maximum = 0;  // numbers only
+  bound minimum = 0, maximum = 0;  // numbers only
   std::string_view doc;
   uint32_t flags = 0;
 
@@ -48,7 +49,7 @@ struct param {
   template <typename A, typename B>
   requires std::is_arithmetic_v<A> && std::is_arithmetic_v<B>
   constexpr param(T C::*m, std::string_view n, A low, B high, std::string_view d)
-      : member(m), name(n), minimum(static_cast<double>(low)), maximum(static_cast<double>(high)), doc(d) {}
+      : member(m), name(n), minimum(static_cast<bound>(low)), maximum(static_cast<bound>(high)), doc(d) {}
   /// The same, but the user must give it.
   constexpr param required() const {
     param p = *this;
@@ -95,8 +96,8 @@ void declare(spec_table& table, const C& prototype, const param<B, T>& p) {
   } else if constexpr (std::is_same_v<T, int64_t>) {
     s.kind = ESP_PARAM_INT;
     s.default_int = fallback;
-    s.min_int = static_cast<int64_t>(p.minimum);
-    s.max_int = static_cast<int64_t>(p.maximum);
+    s.min_int = p.minimum;
+    s.max_int = p.maximum;
   } else if constexpr (std::is_same_v<T, double>) {
     s.kind = ESP_PARAM_FLOAT;
     s.default_float = fallback;
