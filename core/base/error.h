@@ -67,8 +67,8 @@ class ErrorList {
 [[noreturn]] void internal_error(std::string_view message, const char* file = __builtin_FILE(), int line = __builtin_LINE());
 
 /// For programmer errors only: user input never reaches one. Active in every build.
-#define ESP_CHECK(condition)                                                  \
-  do {                                                                        \
+#define ESP_CHECK(condition)                                                   \
+  do {                                                                         \
     if (!(condition)) ::espalier::internal_error("check failed: " #condition); \
   } while (false)
 

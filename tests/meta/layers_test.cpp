@@ -78,13 +78,16 @@ TEST(Layers, every_include_is_an_edge_of_layers_txt) {
       const std::string to = target.rfind("espalier/", 0) == 0 ? "sdk" : room_of(target, rules);
       if (!to.empty()) {
         ++edges;
-        EXPECT_TRUE(to == room || rule.rooms.count(to)) << relative << " includes " << target << ": " << room << " may not include " << to;
+        EXPECT_TRUE(to == room || rule.rooms.count(to))
+            << relative << " includes " << target << ": " << room << " may not include " << to;
         continue;
       }
       const std::string library = target.substr(0, target.find_first_of("/."));
-      static const std::set<std::string> kKnown{"fmt", "openssl", "nlohmann", "toml++", "CLI", "boost", "Eigen", "oneapi", "dnnl", "omp"};
+      static const std::set<std::string> kKnown{"fmt",   "openssl", "nlohmann", "toml++", "CLI",
+                                                "boost", "Eigen",   "oneapi",   "dnnl",   "omp"};
       if (kKnown.count(library)) {
-        EXPECT_TRUE(rule.libraries.count(library)) << relative << " includes " << target << ": " << room << " may not use " << library;
+        EXPECT_TRUE(rule.libraries.count(library))
+            << relative << " includes " << target << ": " << room << " may not use " << library;
       }
     }
   }
@@ -101,8 +104,8 @@ TEST(Layers, no_file_is_longer_than_500_lines) {
   }
   std::sort(sizes.begin(), sizes.end());
   ASSERT_FALSE(sizes.empty());
-  std::cout << "files " << sizes.size() << ", median " << sizes[sizes.size() / 2] << " lines, p90 " << sizes[sizes.size() * 9 / 10]
-            << ", longest " << sizes.back() << "\n";
+  std::cout << "files " << sizes.size() << ", median " << sizes[sizes.size() / 2] << " lines, p90 "
+            << sizes[sizes.size() * 9 / 10] << ", longest " << sizes.back() << "\n";
 }
 
 TEST(Layers, no_unfinished_word_stays_in_the_sources) {

@@ -39,7 +39,14 @@ typedef struct esp_kernel_choice {
   uint64_t workspace_bytes; /* scratch of one run; the host plans it into the arena, 64-byte aligned */
 } esp_kernel_choice;
 
-enum { ESP_SPACE_NONE = 0, ESP_SPACE_ARENA = 1, ESP_SPACE_INPUT = 2, ESP_SPACE_OUTPUT = 3, ESP_SPACE_PARAM = 4, ESP_SPACE_CONSTANT = 5 };
+enum {
+  ESP_SPACE_NONE = 0,
+  ESP_SPACE_ARENA = 1,
+  ESP_SPACE_INPUT = 2,
+  ESP_SPACE_OUTPUT = 3,
+  ESP_SPACE_PARAM = 4,
+  ESP_SPACE_CONSTANT = 5
+};
 
 /* Place of an operand: a byte offset into the arena, or an index into the arrays of esp_bindings. */
 typedef struct esp_place {

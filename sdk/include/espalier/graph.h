@@ -8,7 +8,17 @@
 extern "C" {
 #endif
 
-enum { ESP_DTYPE_NONE = 0, ESP_F32 = 1, ESP_F16 = 2, ESP_BF16 = 3, ESP_F64 = 4, ESP_I32 = 5, ESP_I64 = 6, ESP_U8 = 7, ESP_BOOL = 8 };
+enum {
+  ESP_DTYPE_NONE = 0,
+  ESP_F32 = 1,
+  ESP_F16 = 2,
+  ESP_BF16 = 3,
+  ESP_F64 = 4,
+  ESP_I32 = 5,
+  ESP_I64 = 6,
+  ESP_U8 = 7,
+  ESP_BOOL = 8
+};
 enum { ESP_MAX_RANK = 8 };
 
 /* A dense row-major tensor type; images are N,H,W,C, weights as the files have them. dtype NONE: absent operand. */

@@ -32,11 +32,11 @@ typedef struct esp_unit {
   int64_t index;    /* position in its module or stage */
   int64_t siblings; /* how many stand there */
   int64_t parameters;
-  double flops;     /* at batch 1, sample_size², 77 tokens; a multiply-add is 2 */
-  double bytes;     /* weights and activations moved, f32 */
+  double flops; /* at batch 1, sample_size², 77 tokens; a multiply-add is 2 */
+  double bytes; /* weights and activations moved, f32 */
   int32_t removable;
   int32_t reserved;
-  esp_str why_not;  /* when not removable */
+  esp_str why_not;     /* when not removable */
   int64_t in_shape[4]; /* N,H,W,C of its input at that size; 0 where it has none */
   int64_t out_shape[4];
   const esp_str* skip_partners; /* block paths that read what this unit feeds into a skip, or that feed its skip */
@@ -46,12 +46,12 @@ typedef struct esp_unit {
 /* The model as a pruner sees it. */
 typedef struct esp_prune_view {
   uint32_t struct_size;
-  int32_t stage;             /* which call of next this is, from 0 */
-  const esp_unit* units;     /* of the current student, in execution order */
+  int32_t stage;         /* which call of next this is, from 0 */
+  const esp_unit* units; /* of the current student, in execution order */
   uint64_t unit_count;
-  esp_str config_json;       /* the current student's unet/config.json */
+  esp_str config_json; /* the current student's unet/config.json */
   const esp_weights* weights;
-  uint64_t seed;             /* the run's seed */
+  uint64_t seed;               /* the run's seed */
   const esp_str* metric_names; /* of the stage before; empty at stage 0 */
   const double* metric_values;
   uint64_t metric_count;
