@@ -28,7 +28,7 @@ target_link_options(espalier_flags INTERFACE -Wl,-z,relro,-z,now)
 if(ESPALIER_SANITIZE)
   # GCC 12 sees uninitialised reads in std::function once the sanitizers have instrumented it (GCC bug 105562).
   target_compile_options(espalier_flags INTERFACE -fsanitize=${ESPALIER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
-    -Wno-maybe-uninitialized)
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(espalier_flags INTERFACE -fsanitize=${ESPALIER_SANITIZE})
 endif()
 
@@ -44,7 +44,7 @@ function(espalier_add_plugin name)
   cmake_parse_arguments(PLUGIN "" "" "SOURCES;LINK" ${ARGN})
   add_library(${name} MODULE ${PLUGIN_SOURCES})
   target_link_libraries(${name} PRIVATE espalier_sdk espalier_flags ${PLUGIN_LINK})
-  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
   target_link_options(${name} PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/plugin.map)
   if(NOT ESPALIER_SANITIZE)
     target_link_options(${name} PRIVATE -Wl,-z,defs)
