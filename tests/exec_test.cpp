@@ -62,7 +62,7 @@ std::shared_ptr<lower::Backend> tiny_backend(int64_t refuse_over = 1024) {
 
 std::shared_ptr<const Graph> share(Graph graph) { return std::make_shared<const Graph>(std::move(graph)); }
 
-std::unique_ptr<Executor> executor_of(const std::shared_ptr<const Graph>& graph, std::shared_ptr<lower::Backend> backend,
+std::unique_ptr<Executor> executor_of(const std::shared_ptr<const Graph>& graph, const std::shared_ptr<lower::Backend>& backend,
                                       io::TensorSourcePtr weights, const ExecOptions& options = {}) {
   return std::make_unique<Executor>(lower::lower(graph, {.backend = backend.get()}), backend, std::move(weights), options);
 }

@@ -39,9 +39,9 @@ TEST(RunInputs, a_timestep_outside_0_to_999_is_refused) {
   const model::Model tiny = config_model("sd15-unet.json");
   const auto message = [&](float timestep) -> std::string {
     io::MemoryTensorSource inputs("in");
-    inputs.add_f32("sample", {2, 4, 8, 8}, std::vector<float>(2 * 4 * 8 * 8));
+    inputs.add_f32("sample", {2, 4, 8, 8}, std::vector<float>(size_t{2} * 4 * 8 * 8));
     inputs.add_f32("timestep", {2}, std::vector<float>{999, timestep});
-    inputs.add_f32("encoder_hidden_states", {2, 1, 768}, std::vector<float>(2 * 768));
+    inputs.add_f32("encoder_hidden_states", {2, 1, 768}, std::vector<float>(size_t{2} * 768));
     try {
       (void)inspect::read_run_inputs(inputs, tiny.tree);
     } catch (const UserError& error) {

@@ -48,7 +48,7 @@ std::vector<std::string> command_names(const CLI::App& app) {
 
 /// "INT" → "an integer": the type names that CLI11 makes, in words; ours are left as they are.
 std::string wanted_type(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
+  std::string type = option.get_type_name();
   if (type == "INT") return "an integer";
   if (type == "UINT") return "a non-negative integer";
   if (type == "FLOAT") return "a number";

@@ -136,7 +136,7 @@ class IndexParser {
 
 // The folder that shards may really lie in: the index's own, or, for an index in a Hugging Face cache, the repository's.
 fs::path allowed_root(const fs::path& folder) {
-  const fs::path real = fs::canonical(folder);
+  fs::path real = fs::canonical(folder);
   for (fs::path up = real; up != up.root_path(); up = up.parent_path())
     if (up.parent_path().filename() == "snapshots" && fs::is_directory(up.parent_path().parent_path() / "blobs"))
       return up.parent_path().parent_path();

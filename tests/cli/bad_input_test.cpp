@@ -58,7 +58,7 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   return text.replace(at, from.size(), to);
 }
 
-Prepare weights(std::function<std::string()> bytes) {
+Prepare weights(const std::function<std::string()>& bytes) {
   return [bytes](const fs::path& folder) { put(folder / kWeights, bytes()); };
 }
 /// Replaces in the weights' header, keeping its length.

@@ -160,10 +160,11 @@ TEST(Cli, a_full_disk_is_an_error_and_not_a_success) {
 
 TEST(Cli, ctrl_c_ends_a_run_with_exit_code_3_and_nothing_written) {
   const std::filesystem::path outputs = std::filesystem::path(::testing::TempDir()) / "espalier-interrupted.safetensors";
+  const std::string espalier = ESPALIER_BUILD_DIR "/bin/espalier";
+  const std::string inputs = ESPALIER_SOURCE_DIR "/tests/golden/tiny-sdxl/inputs.safetensors";
   const CommandResult result =
-      testing::run_command({"/usr/bin/timeout", "--preserve-status", "--signal=INT", "1", ESPALIER_BUILD_DIR "/bin/espalier",
-                            "run", kTiny, "--inputs", ESPALIER_SOURCE_DIR "/tests/golden/tiny-sdxl/inputs.safetensors",
-                            "--outputs", outputs.string(), "--backend", "reference", "--repeat", "1000000"});
+      testing::run_command({"/usr/bin/timeout", "--preserve-status", "--signal=INT", "1", espalier, "run", kTiny, "--inputs",
+                            inputs, "--outputs", outputs.string(), "--backend", "reference", "--repeat", "1000000"});
   EXPECT_EQ(result.exit_code, 3) << result.err;
   EXPECT_NE(result.err.find("espalier: interrupted"), std::string::npos) << result.err;
   EXPECT_FALSE(std::filesystem::exists(outputs));

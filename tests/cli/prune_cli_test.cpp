@@ -19,12 +19,14 @@ const std::string kConfigs = ESPALIER_SOURCE_DIR "/tests/configs/";
 const std::string kTiny = ESPALIER_SOURCE_DIR "/tests/golden/tiny-sdxl/unet";
 
 class PruneCli : public ::testing::Test {
- protected:
+ public:
   PruneCli() {
     std::string name = ::testing::TempDir() + "/espalier-prune-XXXXXX";
     if (mkdtemp(name.data()) != nullptr) folder_ = name;
   }
   ~PruneCli() override { fs::remove_all(folder_); }
+
+ protected:
   std::string at(const std::string& name) const { return (folder_ / name).string(); }
   bool nothing_written() const { return fs::is_empty(folder_); }
 

@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 const fs::path kCase = fs::path(ESPALIER_SOURCE_DIR) / "tests/golden/tiny-sdxl";
 
 class PluginCommand : public ::testing::Test {
- protected:
+ public:
   PluginCommand() {
     std::string name = (fs::temp_directory_path() / "espalier-command-XXXXXX").string();
     root_ = ::mkdtemp(name.data());
@@ -27,6 +27,7 @@ class PluginCommand : public ::testing::Test {
   }
   ~PluginCommand() override { fs::remove_all(root_); }
 
+ protected:
   CommandResult command(std::vector<std::string> arguments, const std::string& plugin_path = "") {
     arguments.insert(arguments.begin(), binary_.string());
     return testing::run_command(arguments, {"XDG_DATA_HOME=" + (root_ / "data").string(), "ESPALIER_PLUGIN_PATH=" + plugin_path});

@@ -16,13 +16,14 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 
 class Search : public ::testing::Test {
- protected:
+ public:
   Search() {
     std::string name = (fs::temp_directory_path() / "espalier-search-XXXXXX").string();
     root_ = ::mkdtemp(name.data());
   }
   ~Search() override { fs::remove_all(root_); }
 
+ protected:
   fs::path touch(const std::string& name) {
     fs::create_directories((root_ / name).parent_path());
     std::ofstream(root_ / name) << name;
