@@ -83,8 +83,8 @@ void expect_close(const Case& c, const OneOpRun& run, const Data& expected) {
 
 // Operands that are parameters in a UNet: every one but the first of ops that have weights.
 std::vector<bool> weights_of(const OpCall& call) {
-  static const std::set<std::string_view> kWeighted{"conv2d",     "linear",          "linear_geglu",
-                                                    "group_norm", "group_norm_silu", "layer_norm"};
+  static const std::set<std::string_view> kWeighted{"conv2d",     "conv2d_grad_input", "linear",    "linear_geglu",
+                                                    "group_norm", "group_norm_silu",   "layer_norm"};
   std::vector<bool> params(call.inputs.size(), false);
   if (*call.op->name == "linear_add") params[1] = params[2] = true;
   if (kWeighted.count(*call.op->name))

@@ -81,6 +81,15 @@ void multiply(Device& device, int64_t m, int64_t first, int64_t last, Packed pac
 /// first_of(j) is negative. `to` gets k rows of kPanel floats.
 void pack_panel(const Weight& weight, int64_t k, const std::function<int64_t(int)>& first_of, float* to);
 
+/// Stores a finished tile of rows [row, row + rows) into C[…, columns].
+inline void store_tile(float* c, int64_t columns, int64_t row, int rows, int64_t panel, const float* acc) {
+  for (int64_t v = 0; v < kPanel; v += kLanes) {
+    const int64_t column = panel * kPanel + v, width = std::min<int64_t>(kLanes, columns - column);
+    if (width <= 0) return;
+    for (int r = 0; r < rows; ++r) store_part(c + (row + r) * columns + column, load(acc + r * kPanel + v), width);
+  }
+}
+
 /// lanes x lanes floats at `from` (row stride `from_stride`), transposed, to `to` (row stride `to_stride`).
 void transpose_square(const float* from, int64_t from_stride, float* to, int64_t to_stride);
 

@@ -46,4 +46,10 @@ double normal(uint64_t seed, uint64_t stream, uint64_t counter) {
   return std::sqrt(-2.0 * std::log(radius)) * std::cos(kTwoPi * unit(words[2], words[3]));
 }
 
+uint64_t stream_of(std::string_view name) {
+  uint64_t hash = 14695981039346656037ull;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  return hash;
+}
+
 }  // namespace espalier::rng

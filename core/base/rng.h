@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace espalier::rng {
 
@@ -17,5 +18,8 @@ uint64_t bits(uint64_t seed, uint64_t stream, uint64_t counter);
 double uniform(uint64_t seed, uint64_t stream, uint64_t counter);
 /// Standard normal by Box-Muller from one block; as exact as the C library's log and cos.
 double normal(uint64_t seed, uint64_t stream, uint64_t counter);
+
+/// The stream of a named thing (FNV-1a): its numbers do not depend on what else is drawn.
+uint64_t stream_of(std::string_view name);
 
 }  // namespace espalier::rng

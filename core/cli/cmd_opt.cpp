@@ -1,6 +1,4 @@
 #include <filesystem>
-#include <iostream>
-#include <iterator>
 #include <memory>
 
 #include "core/base/error.h"
@@ -8,16 +6,12 @@
 #include "core/base/terminal.h"
 #include "core/base/text.h"
 #include "core/cli/commands.h"
-#include "core/ir/parse.h"
+#include "core/cli/graph_file.h"
 #include "core/ir/print.h"
-#include "core/ir/verify.h"
-#include "core/ops/registry.h"
 #include "core/passes/pipeline.h"
 
 namespace espalier::cli {
 namespace {
-
-constexpr uint64_t kMaxTextBytes = uint64_t{256} << 20;
 
 struct Options {
   std::string graph;
@@ -36,27 +30,18 @@ void list_passes(CommandContext& context) {
   context.out << table.text() << "\nwithout --passes: " << join(order, ",") << '\n';
 }
 
-std::string read_graph(const std::string& graph) {
-  if (graph != "-") return read_text(graph, kMaxTextBytes);
-  std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-  if (text.size() > kMaxTextBytes) throw UserError("[opt] standard input holds more than " + human_bytes(kMaxTextBytes));
-  return text;
-}
-
 void run_opt(const Options& options, CommandContext& context) {
   if (options.list) return list_passes(context);
-  if (options.graph.empty()) throw UserError("[opt] GRAPH is missing: name a .eir file, or - for standard input");
+  const std::vector<Graph> graphs = read_graphs(options.graph, "opt");
   const std::vector<const passes::Pass*> wanted =
       options.passes_given ? passes::find_passes(options.passes) : passes::standard_pipeline();
   const passes::PipelineOptions pipeline{.context = {passes::accepts_named(options.accepts)},
                                          .disabled = options.disabled,
                                          .verify = true,
                                          .dump_folder = options.dump};
-  const std::string file = options.graph == "-" ? "<stdin>" : options.graph;
-  const std::vector<Graph> graphs = parse_all(read_graph(options.graph), ops::registry(), file);
-  if (graphs.empty()) throw UserError(file + ":1:1: no graph here");
   if (!options.dump.empty() && graphs.size() > 1)
-    throw UserError("[opt] --dump-ir takes one graph, " + file + " holds " + std::to_string(graphs.size()));
+    throw UserError("[opt] --dump-ir takes one graph, " + graph_file_name(options.graph) + " holds " +
+                    std::to_string(graphs.size()));
   std::string text;
   for (const Graph& graph : graphs) {
     std::vector<passes::PassRecord> records;

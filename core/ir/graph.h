@@ -15,14 +15,6 @@
 
 namespace espalier {
 
-/// An index into a graph's values: cheap to copy, meaningless without its graph. Default: absent optional operand.
-struct Value {
-  static constexpr uint32_t kNone = 0xffffffffu;
-  uint32_t id = kNone;
-  bool present() const { return id != kNone; }
-  bool operator==(const Value&) const = default;
-};
-
 enum class NodeKind : uint8_t { kInput, kParam, kConstant, kOp };
 
 /// One node. Inputs and parameters carry their name in `label`; constants their values in `data` (shared between the

@@ -36,7 +36,14 @@ class Required {
 
 struct OpDef;
 class Builder;
-struct Value;
+
+/// An index into a graph's values: cheap to copy, meaningless without its graph. Default: absent optional operand.
+struct Value {
+  static constexpr uint32_t kNone = 0xffffffffu;
+  uint32_t id = kNone;
+  bool present() const { return id != kNone; }
+  bool operator==(const Value&) const = default;
+};
 
 /// One operand of an op, for docs and arity checks. Optional operands are always last.
 struct OperandSpec {
@@ -105,6 +112,25 @@ struct Primitive {};
 using DecomposeFn = std::function<Value(Builder&, const OpCall&, std::span<const Value> inputs)>;
 using Decomposition = std::variant<Primitive, DecomposeFn>;
 
+/// One use of an op as its gradient rule sees it, in the graph that the gradient is appended to.
+struct Primal {
+  OpCall call;                // types and attributes; every optional operand has a place
+  std::vector<Value> inputs;  // absent where an optional operand is
+  Value result;
+};
+/// Emits, for each operand, the cotangent that `d_result` sends into it: of the operand's type, absent where none flows.
+/// Rules emit public ops, so that a gradient is a graph like any other; what nothing asks for is left to dead-code removal.
+using VjpFn = std::vector<Value> (*)(Builder&, const Primal&, Value d_result);
+/// The gradient of a composite is that of its parts, which are emitted anew where the gradient is.
+struct ThroughParts {};
+/// No gradient passes; `reason` follows "has no gradient: " in messages and docs.
+struct NonDifferentiable {
+  std::string_view reason;
+};
+/// The op is there to let no cotangent through: what is before it gets none, and that is no error.
+struct StopsGradient {};
+using Vjp = std::variant<VjpFn, ThroughParts, StopsGradient, NonDifferentiable>;
+
 using InferFn = std::vector<TensorType> (*)(const OpCall&);  // throws VerifyError "[op] what is wrong"
 using CostFn = Cost (*)(const OpCall&);
 using ReferenceFn = void (*)(const OpCall&, std::span<const RefTensor> in, std::span<RefResult> out);
@@ -120,6 +146,7 @@ struct OpDef {
   Required<std::vector<AttrSpec>> attrs;
   Required<InferFn> infer;
   Required<Decomposition> decompose;
+  Required<Vjp> vjp;
   Required<CostFn> cost;
   Required<ReferenceFn> reference;
   Required<SamplesFn> samples;

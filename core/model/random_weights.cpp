@@ -13,13 +13,6 @@
 namespace espalier::model {
 namespace {
 
-/// FNV-1a: the stream of a tensor is its name, so that a student's tensors do not depend on its other tensors.
-uint64_t stream_of(std::string_view name) {
-  uint64_t hash = 14695981039346656037ull;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-  return hash;
-}
-
 /// value = offset + k * scale, |k| <= limit.
 struct Range {
   double offset, scale;
@@ -64,7 +57,7 @@ class RandomTensorSource final : public io::TensorSource {
   };
 
   void make(const std::string& name, const Tensor& tensor) const {
-    const uint64_t stream = stream_of(name);
+    const uint64_t stream = rng::stream_of(name);
     const Range range = range_of(name, tensor.shape);
     const auto choices = static_cast<uint32_t>(2 * range.limit + 1);
     // All values a tensor can have, as f16: drawing is then a table look-up.

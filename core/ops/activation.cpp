@@ -4,9 +4,12 @@
 
 #include <cmath>
 
+#include "core/ops/elementwise_binary.h"
+#include "core/ops/elementwise_unary.h"
 #include "core/ops/gelu_exact.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -31,6 +34,21 @@ void reference(const OpCall&, std::span<const RefTensor> in, std::span<RefResult
   out[0].fill([&](int64_t i) { return F(x[static_cast<size_t>(i)]); });
 }
 
+Value one_minus(Builder& b, Value x) { return shifted(b, neg(b, x), 1); }
+
+std::vector<Value> gelu_vjp(Builder& b, const Primal& primal, Value d) { return {mul(b, d, gelu_slope(b, primal.inputs[0]))}; }
+std::vector<Value> sigmoid_vjp(Builder& b, const Primal& primal, Value d) {
+  return {mul(b, d, mul(b, primal.result, one_minus(b, primal.result)))};
+}
+// σ + x σ (1 - σ), where x σ is the result.
+std::vector<Value> silu_vjp(Builder& b, const Primal& primal, Value d) {
+  const Value gate = sigmoid(b, primal.inputs[0]);
+  return {mul(b, d, add(b, gate, mul(b, primal.result, one_minus(b, gate))))};
+}
+std::vector<Value> tanh_vjp(Builder& b, const Primal& primal, Value d) {
+  return {mul(b, d, one_minus(b, square(b, primal.result)))};
+}
+
 std::vector<Sample> samples() {
   return {{.inputs = {f32({2, 3, 5, 7})}}, {.inputs = {f32({1})}}, {.inputs = {f32({})}}, {.inputs = {f32({2, 16, 16, 64})}}};
 }
@@ -44,6 +62,7 @@ const OpDef gelu_def{.name = "gelu",
                      .attrs = std::vector<AttrSpec>{},
                      .infer = infer,
                      .decompose = Primitive{},
+                     .vjp = gelu_vjp,
                      .cost = cost<10>,
                      .reference = reference<gelu_exact>,
                      .samples = samples};
@@ -55,6 +74,7 @@ const OpDef sigmoid_def{.name = "sigmoid",
                         .attrs = std::vector<AttrSpec>{},
                         .infer = infer,
                         .decompose = Primitive{},
+                        .vjp = sigmoid_vjp,
                         .cost = cost<4>,
                         .reference = reference<sigmoid_of>,
                         .samples = samples};
@@ -66,6 +86,7 @@ const OpDef silu_def{.name = "silu",
                      .attrs = std::vector<AttrSpec>{},
                      .infer = infer,
                      .decompose = Primitive{},
+                     .vjp = silu_vjp,
                      .cost = cost<5>,
                      .reference = reference<silu_of>,
                      .samples = samples};
@@ -77,10 +98,16 @@ const OpDef tanh_def{.name = "tanh",
                      .attrs = std::vector<AttrSpec>{},
                      .infer = infer,
                      .decompose = Primitive{},
+                     .vjp = tanh_vjp,
                      .cost = cost<6>,
                      .reference = reference<tanh_of>,
                      .samples = samples};
 
+Value gelu_slope(Builder& b, Value x) {
+  const Value phi = scaled(b, exp(b, scaled(b, square(b, x), -0.5)), 0.39894228040143267794);  // 1/√(2π)
+  const Value cumulative = scaled(b, shifted(b, erf(b, scaled(b, x, 0.70710678118654752440)), 1), 0.5);
+  return add(b, cumulative, mul(b, x, phi));
+}
 Value gelu(Builder& b, Value x) { return b.op(gelu_def, {x}); }
 Value sigmoid(Builder& b, Value x) { return b.op(sigmoid_def, {x}); }
 Value silu(Builder& b, Value x) { return b.op(silu_def, {x}); }

@@ -98,6 +98,7 @@ const OpDef attention_def{
     .attrs = std::vector<AttrSpec>{{"heads", int64_t{1}, "number of heads, consecutive runs of C/heads channels", true}},
     .infer = infer,
     .decompose = DecomposeFn(decompose),
+    .vjp = ThroughParts{},
     .cost = cost,
     .reference = reference,
     .samples = samples};

@@ -26,6 +26,11 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   out[0].fill([&](int64_t i) { return round_to(to, x[static_cast<size_t>(i)]); });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const DType from = primal.call.inputs[0].dtype;
+  return {is_floating(from) ? cast(b, d, from) : Value{}};
+}
+
 Sample sample(DType from, const char* to, const Shape& shape) {
   return {.inputs = {{from, shape}}, .attrs = {{"to", std::string(to)}}};
 }
@@ -45,6 +50,7 @@ const OpDef cast_def{.name = "cast",
                      .attrs = std::vector<AttrSpec>{{"to", std::string(), "name of the result's dtype", true}},
                      .infer = infer,
                      .decompose = Primitive{},
+                     .vjp = vjp,
                      .cost = cost,
                      .reference = reference,
                      .samples = samples};

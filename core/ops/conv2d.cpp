@@ -3,29 +3,14 @@
 
 #include "core/ops/conv2d.h"
 
+#include "core/ops/conv2d_geometry.h"
+#include "core/ops/conv2d_grad.h"
 #include "core/ops/op_common.h"
+#include "core/ops/reduce.h"
 #include "core/ops/registry.h"
 
 namespace espalier::ops {
 namespace {
-
-constexpr int64_t kMaxPadding = int64_t{1} << 20;  // pixels; far beyond use, and sums of extents cannot overflow
-
-struct Geometry {
-  int64_t stride, top, left, bottom, right, kernel_h, kernel_w;
-};
-
-Geometry geometry(const OpCall& call) {
-  const std::vector<int64_t>& pad = call.attrs.ints("padding");
-  if (pad.size() != 4) refuse(call, "padding has " + std::to_string(pad.size()) + " values, needs 4: top, left, bottom, right");
-  for (int64_t p : pad)
-    if (p < 0 || p > kMaxPadding)
-      refuse(call, "padding " + std::to_string(p) + (p < 0 ? " is negative" : " is over " + std::to_string(kMaxPadding)));
-  const int64_t stride = call.attrs.i("stride");
-  if (stride < 1) refuse(call, "stride is " + std::to_string(stride) + ", must be at least 1");
-  const Shape& weight = call.inputs[1].shape;
-  return {stride, pad[0], pad[1], pad[2], pad[3], weight[2], weight[3]};
-}
 
 std::vector<TensorType> infer(const OpCall& call) {
   need_one_floating_dtype(call);
@@ -35,12 +20,7 @@ std::vector<TensorType> infer(const OpCall& call) {
   if (weight[1] != x[3])
     refuse(call, "weight has " + std::to_string(weight[1]) + " input channels, x has " + std::to_string(x[3]));
   need_shape(call, 2, {weight[0]}, "one value per output channel");
-  const Geometry g = geometry(call);
-  const int64_t room_h = x[1] + g.top + g.bottom - g.kernel_h, room_w = x[2] + g.left + g.right - g.kernel_w;
-  if (room_h < 0 || room_w < 0)
-    refuse(call, "a filter of " + std::to_string(g.kernel_h) + "x" + std::to_string(g.kernel_w) + " does not fit into " +
-                     std::to_string(x[1] + g.top + g.bottom) + "x" + std::to_string(x[2] + g.left + g.right) + " padded pixels");
-  return one_result(call, call.inputs[0].dtype, {x[0], room_h / g.stride + 1, room_w / g.stride + 1, weight[0]});
+  return one_result(call, call.inputs[0].dtype, conv2d_shape(call, conv2d_geometry(call, weight), x, weight));
 }
 
 Cost cost(const OpCall& call) {
@@ -52,7 +32,7 @@ Cost cost(const OpCall& call) {
 }
 
 void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefResult> out) {
-  const Geometry g = geometry(call);
+  const Conv2dGeometry g = conv2d_geometry(call, call.inputs[1].shape);
   const Shape &x = call.inputs[0].shape, &result = out[0].type.shape;
   const int64_t height = x[1], width = x[2], channels = x[3], taps = g.kernel_h * g.kernel_w;
   const double *image = in[0].data.data(), *weight = in[1].data.data(), *bias = in[2].data.empty() ? nullptr : in[2].data.data();
@@ -83,6 +63,14 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
     }
     return sum;
   });
+}
+
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const Conv2dAttrs attrs = conv2d_attrs(primal.call);
+  const Value d_x = conv2d_grad_input(b, d, primal.inputs[1], attrs, primal.call.inputs[0].shape);
+  const Value d_weight = conv2d_grad_weight(b, primal.inputs[0], d, attrs, primal.call.inputs[1].shape);
+  const Value d_bias = primal.inputs[2].present() ? reduce_sum(b, d, {0, 1, 2}) : Value{};
+  return {d_x, d_weight, d_bias};
 }
 
 Sample sample(const Shape& x, const Shape& weight, bool bias, int64_t stride, std::vector<int64_t> padding) {
@@ -122,6 +110,7 @@ const OpDef conv2d_def{
                                    {"padding", std::vector<int64_t>{0, 0, 0, 0}, "zero pixels at top, left, bottom, right"}},
     .infer = infer,
     .decompose = Primitive{},
+    .vjp = vjp,
     .cost = cost,
     .reference = reference,
     .samples = samples};

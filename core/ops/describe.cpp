@@ -106,6 +106,8 @@ std::string describe(const OpDef& def) {
   }
   if (const std::vector<std::string> parts = parts_of(def); !parts.empty())
     text += "\nComposite of: " + join(parts, ", ") + ".\n";
+  if (std::holds_alternative<ThroughParts>(*def.vjp)) text += "\nGradient: that of its parts.\n";
+  if (const auto* none = std::get_if<NonDifferentiable>(&*def.vjp)) text += "\nNo gradient: " + std::string(none->reason) + ".\n";
   return text;
 }
 

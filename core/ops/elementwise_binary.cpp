@@ -5,8 +5,10 @@
 #include <cmath>
 
 #include "core/ops/broadcasting.h"
+#include "core/ops/elementwise_unary.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -33,6 +35,28 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   out[0].fill([&](int64_t i) { return F(a[at_a(i)], c[at_c(i)]); });
 }
 
+/// Cotangents of both operands, summed where the operand was broadcast.
+std::vector<Value> both(Builder& b, const Primal& primal, Value d_a, Value d_c) {
+  d_a = sum_to(b, d_a, primal.call.inputs[0].shape);
+  return {d_a, sum_to(b, d_c, primal.call.inputs[1].shape)};
+}
+
+std::vector<Value> add_vjp(Builder& b, const Primal& primal, Value d) { return both(b, primal, d, d); }
+std::vector<Value> sub_vjp(Builder& b, const Primal& primal, Value d) { return both(b, primal, d, neg(b, d)); }
+std::vector<Value> mul_vjp(Builder& b, const Primal& primal, Value d) {
+  const Value d_a = mul(b, d, primal.inputs[1]);
+  return both(b, primal, d_a, mul(b, d, primal.inputs[0]));
+}
+std::vector<Value> div_vjp(Builder& b, const Primal& primal, Value d) {
+  const Value d_a = div(b, d, primal.inputs[1]);
+  return both(b, primal, d_a, neg(b, mul(b, d_a, primal.result)));
+}
+// Equal operands share the cotangent, as in PyTorch.
+std::vector<Value> maximum_vjp(Builder& b, const Primal& primal, Value d) {
+  const Value d_a = scaled(b, mul(b, d, shifted(b, sign(b, sub(b, primal.inputs[0], primal.inputs[1])), 1)), 0.5);
+  return both(b, primal, d_a, sub(b, d, d_a));
+}
+
 template <Fill kSecond>
 std::vector<Sample> samples() {
   std::vector<Sample> all{{.inputs = {f32({2, 3, 5, 7}), f32({2, 3, 5, 7})}},
@@ -47,7 +71,7 @@ std::vector<Sample> samples() {
   return all;
 }
 
-OpDef binary(std::string_view name, std::string_view summary, std::string_view formula, ReferenceFn reference,
+OpDef binary(std::string_view name, std::string_view summary, std::string_view formula, ReferenceFn reference, VjpFn vjp,
              SamplesFn samples) {
   return {.name = name,
           .summary = summary,
@@ -56,6 +80,7 @@ OpDef binary(std::string_view name, std::string_view summary, std::string_view f
           .attrs = std::vector<AttrSpec>{},
           .infer = infer,
           .decompose = Primitive{},
+          .vjp = vjp,
           .cost = cost,
           .reference = reference,
           .samples = samples};
@@ -66,12 +91,14 @@ constexpr SamplesFn kDivisor = samples<Fill::kPositive>;
 
 }  // namespace
 
-const OpDef add_def = binary("add", "Sum, broadcasting.", "y = a + c; matches torch.add", reference<add_of>, kAny);
-const OpDef div_def = binary("div", "Quotient, broadcasting.", "y = a / c; matches torch.div", reference<div_of>, kDivisor);
+const OpDef add_def = binary("add", "Sum, broadcasting.", "y = a + c; matches torch.add", reference<add_of>, add_vjp, kAny);
+const OpDef div_def =
+    binary("div", "Quotient, broadcasting.", "y = a / c; matches torch.div", reference<div_of>, div_vjp, kDivisor);
 const OpDef maximum_def = binary("maximum", "Larger of two, broadcasting; NaN wins.", "y = max(a, c); matches torch.maximum",
-                                 reference<maximum_of>, kAny);
-const OpDef mul_def = binary("mul", "Product, broadcasting.", "y = a · c; matches torch.mul", reference<mul_of>, kAny);
-const OpDef sub_def = binary("sub", "Difference, broadcasting.", "y = a - c; matches torch.sub", reference<sub_of>, kAny);
+                                 reference<maximum_of>, maximum_vjp, kAny);
+const OpDef mul_def = binary("mul", "Product, broadcasting.", "y = a · c; matches torch.mul", reference<mul_of>, mul_vjp, kAny);
+const OpDef sub_def =
+    binary("sub", "Difference, broadcasting.", "y = a - c; matches torch.sub", reference<sub_of>, sub_vjp, kAny);
 
 Value add(Builder& b, Value a, Value c) { return b.op(add_def, {a, c}); }
 Value div(Builder& b, Value a, Value c) { return b.op(div_def, {a, c}); }

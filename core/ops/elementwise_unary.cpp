@@ -1,11 +1,13 @@
-// abs, cos, erf, exp, log, neg, rsqrt, sin, sqrt, square: one double in, one double out.
+// abs, cos, erf, exp, log, neg, rsqrt, sign, sin, sqrt, square: one double in, one double out.
 
 #include "core/ops/elementwise_unary.h"
 
 #include <cmath>
 
+#include "core/ops/elementwise_binary.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -24,6 +26,7 @@ double exp_of(double x) { return std::exp(x); }
 double log_of(double x) { return std::log(x); }
 double neg_of(double x) { return -x; }
 double rsqrt_of(double x) { return 1.0 / std::sqrt(x); }
+double sign_of(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }
 double sin_of(double x) { return std::sin(x); }
 double sqrt_of(double x) { return std::sqrt(x); }
 double square_of(double x) { return x * x; }
@@ -42,7 +45,26 @@ std::vector<Sample> samples() {
   return all;
 }
 
-OpDef unary(std::string_view name, std::string_view summary, std::string_view formula, ReferenceFn reference, SamplesFn samples) {
+/// A gradient rule from the derivative at x, as a function of x and of y = f(x).
+template <Value (*kSlope)(Builder&, Value x, Value y)>
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  return {mul(b, d, kSlope(b, primal.inputs[0], primal.result))};
+}
+Value abs_slope(Builder& b, Value x, Value) { return sign(b, x); }
+Value cos_slope(Builder& b, Value x, Value) { return neg(b, sin(b, x)); }
+Value erf_slope(Builder& b, Value x, Value) { return scaled(b, exp(b, neg(b, square(b, x))), 1.12837916709551257390); }  // 2/√π
+Value exp_slope(Builder&, Value, Value y) { return y; }
+Value rsqrt_slope(Builder& b, Value, Value y) { return scaled(b, mul(b, y, square(b, y)), -0.5); }
+Value sin_slope(Builder& b, Value x, Value) { return cos(b, x); }
+Value square_slope(Builder& b, Value x, Value) { return scaled(b, x, 2); }
+std::vector<Value> log_vjp(Builder& b, const Primal& primal, Value d) { return {div(b, d, primal.inputs[0])}; }
+std::vector<Value> neg_vjp(Builder& b, const Primal&, Value d) { return {neg(b, d)}; }
+std::vector<Value> sqrt_vjp(Builder& b, const Primal& primal, Value d) { return {div(b, scaled(b, d, 0.5), primal.result)}; }
+// Zero wherever there is a derivative.
+std::vector<Value> sign_vjp(Builder&, const Primal&, Value) { return {Value{}}; }
+
+OpDef unary(std::string_view name, std::string_view summary, std::string_view formula, ReferenceFn reference, VjpFn vjp,
+            SamplesFn samples) {
   return {.name = name,
           .summary = summary,
           .formula = formula,
@@ -50,6 +72,7 @@ OpDef unary(std::string_view name, std::string_view summary, std::string_view fo
           .attrs = std::vector<AttrSpec>{},
           .infer = infer,
           .decompose = Primitive{},
+          .vjp = vjp,
           .cost = cost,
           .reference = reference,
           .samples = samples};
@@ -60,17 +83,23 @@ constexpr SamplesFn kPositive = samples<Fill::kPositive>;
 
 }  // namespace
 
-const OpDef abs_def = unary("abs", "Absolute value.", "y = |x|; matches torch.abs", reference<abs_of>, kAnySign);
-const OpDef cos_def = unary("cos", "Cosine of radians.", "y = cos x; matches torch.cos", reference<cos_of>, kAnySign);
-const OpDef erf_def = unary("erf", "Error function.", "y = erf x; matches torch.erf", reference<erf_of>, kAnySign);
-const OpDef exp_def = unary("exp", "Exponential.", "y = exp x; matches torch.exp", reference<exp_of>, kAnySign);
-const OpDef log_def = unary("log", "Natural logarithm.", "y = ln x; matches torch.log", reference<log_of>, kPositive);
-const OpDef neg_def = unary("neg", "Negation.", "y = -x; matches torch.neg", reference<neg_of>, kAnySign);
-const OpDef rsqrt_def =
-    unary("rsqrt", "Reciprocal of the square root.", "y = 1 / √x; matches torch.rsqrt", reference<rsqrt_of>, kPositive);
-const OpDef sin_def = unary("sin", "Sine of radians.", "y = sin x; matches torch.sin", reference<sin_of>, kAnySign);
-const OpDef sqrt_def = unary("sqrt", "Square root.", "y = √x; matches torch.sqrt", reference<sqrt_of>, kPositive);
-const OpDef square_def = unary("square", "Square.", "y = x²; matches torch.square", reference<square_of>, kAnySign);
+const OpDef abs_def = unary("abs", "Absolute value.", "y = |x|; matches torch.abs", reference<abs_of>, vjp<abs_slope>, kAnySign);
+const OpDef cos_def =
+    unary("cos", "Cosine of radians.", "y = cos x; matches torch.cos", reference<cos_of>, vjp<cos_slope>, kAnySign);
+const OpDef erf_def =
+    unary("erf", "Error function.", "y = erf x; matches torch.erf", reference<erf_of>, vjp<erf_slope>, kAnySign);
+const OpDef exp_def = unary("exp", "Exponential.", "y = exp x; matches torch.exp", reference<exp_of>, vjp<exp_slope>, kAnySign);
+const OpDef log_def = unary("log", "Natural logarithm.", "y = ln x; matches torch.log", reference<log_of>, log_vjp, kPositive);
+const OpDef neg_def = unary("neg", "Negation.", "y = -x; matches torch.neg", reference<neg_of>, neg_vjp, kAnySign);
+const OpDef rsqrt_def = unary("rsqrt", "Reciprocal of the square root.", "y = 1 / √x; matches torch.rsqrt", reference<rsqrt_of>,
+                              vjp<rsqrt_slope>, kPositive);
+const OpDef sign_def = unary("sign", "Sign: -1, 0 or 1; NaN stays.", "y = x / |x|, 0 at 0; matches torch.sign",
+                             reference<sign_of>, sign_vjp, kAnySign);
+const OpDef sin_def =
+    unary("sin", "Sine of radians.", "y = sin x; matches torch.sin", reference<sin_of>, vjp<sin_slope>, kAnySign);
+const OpDef sqrt_def = unary("sqrt", "Square root.", "y = √x; matches torch.sqrt", reference<sqrt_of>, sqrt_vjp, kPositive);
+const OpDef square_def =
+    unary("square", "Square.", "y = x²; matches torch.square", reference<square_of>, vjp<square_slope>, kAnySign);
 
 Value abs(Builder& b, Value x) { return b.op(abs_def, {x}); }
 Value cos(Builder& b, Value x) { return b.op(cos_def, {x}); }
@@ -79,6 +108,7 @@ Value exp(Builder& b, Value x) { return b.op(exp_def, {x}); }
 Value log(Builder& b, Value x) { return b.op(log_def, {x}); }
 Value neg(Builder& b, Value x) { return b.op(neg_def, {x}); }
 Value rsqrt(Builder& b, Value x) { return b.op(rsqrt_def, {x}); }
+Value sign(Builder& b, Value x) { return b.op(sign_def, {x}); }
 Value sin(Builder& b, Value x) { return b.op(sin_def, {x}); }
 Value sqrt(Builder& b, Value x) { return b.op(sqrt_def, {x}); }
 Value square(Builder& b, Value x) { return b.op(square_def, {x}); }

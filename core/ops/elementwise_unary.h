@@ -9,6 +9,7 @@ Value exp(Builder& b, Value x);
 Value log(Builder& b, Value x);
 Value neg(Builder& b, Value x);
 Value rsqrt(Builder& b, Value x);
+Value sign(Builder& b, Value x);
 Value sin(Builder& b, Value x);
 Value sqrt(Builder& b, Value x);
 Value square(Builder& b, Value x);

@@ -3,8 +3,13 @@
 
 #include "core/ops/gate.h"
 
+#include "core/ops/cast.h"
+#include "core/ops/elementwise_binary.h"
+#include "core/ops/movement.h"
 #include "core/ops/op_common.h"
+#include "core/ops/reduce.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -31,6 +36,20 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   out[0].fill([&](int64_t i) { return gate == 0 ? x[i] : x[i] + gate * (y[i] - x[i]); });
 }
 
+// The gate's own cotangent is its unit's score: how much the loss would change were the unit let through more.
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const DType dtype = b.type(d).dtype;
+  const int64_t index = primal.call.attrs.i("index"), count = primal.call.inputs[2].shape[0];
+  const Value gate = cast(b, reshape(b, slice(b, primal.inputs[2], 0, index, index + 1), {}), dtype);
+  const Value d_y = mul(b, d, gate);
+  const Value change = mul(b, d, sub(b, primal.inputs[1], primal.inputs[0]));
+  std::vector<Value> d_gates;
+  if (index > 0) d_gates.push_back(filled(b, f32({index}), 0));
+  d_gates.push_back(reshape(b, reduce_sum(b, cast(b, change, DType::kF32), {}), {1}));
+  if (index + 1 < count) d_gates.push_back(filled(b, f32({count - index - 1}), 0));
+  return {sub(b, d, d_y), d_y, concat(b, d_gates, 0)};
+}
+
 Sample sample(const Shape& shape, int64_t gates, int64_t index) {
   return {.inputs = {f32(shape), f32(shape), f32({gates})},
           .attrs = {{"index", index}},
@@ -50,6 +69,7 @@ const OpDef gate_def{.name = "gate",
                      .attrs = std::vector<AttrSpec>{{"index", int64_t{0}, "which of the gates", true}},
                      .infer = infer,
                      .decompose = Primitive{},
+                     .vjp = vjp,
                      .cost = cost,
                      .reference = reference,
                      .samples = samples};

@@ -40,6 +40,15 @@ Value decompose(Builder& b, const OpCall& call, std::span<const Value> in) {
   return mul(b, kept, gelu(b, gate));
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const int64_t half = b.shape(d).back();
+  const Value kept = slice(b, primal.inputs[0], -1, 0, half);
+  const Value gate = slice(b, primal.inputs[0], -1, half, 2 * half);
+  const Value d_kept = mul(b, d, gelu(b, gate));
+  const Value d_gate = mul(b, mul(b, d, kept), gelu_slope(b, gate));
+  return {concat(b, {d_kept, d_gate}, -1)};
+}
+
 std::vector<Sample> samples() {
   return {{.inputs = {f32({2, 3, 10})}}, {.inputs = {f32({1, 2})}}, {.inputs = {f32({6})}}, {.inputs = {f32({2, 77, 256})}}};
 }
@@ -53,6 +62,7 @@ const OpDef geglu_def{.name = "geglu",
                       .attrs = std::vector<AttrSpec>{},
                       .infer = infer,
                       .decompose = DecomposeFn(decompose),
+                      .vjp = vjp,
                       .cost = cost,
                       .reference = reference,
                       .samples = samples};

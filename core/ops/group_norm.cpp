@@ -8,6 +8,7 @@
 #include "core/ops/activation.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -64,6 +65,12 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const Shape& x = primal.call.inputs[0].shape;
+  const int64_t groups = primal.call.attrs.i("groups");
+  return norm_vjp(b, primal, d, {x[0], rows_of(x) / x[0], groups, x.back() / groups}, {1, 3});
+}
+
 Value decompose_silu(Builder& b, const OpCall& call, std::span<const Value> in) {
   return silu(b, group_norm(b, in[0], in[1], in[2], call.attrs.i("groups"), call.attrs.f("eps")));
 }
@@ -93,6 +100,7 @@ const OpDef group_norm_def{.name = "group_norm",
                            .attrs = kAttrs,
                            .infer = infer,
                            .decompose = Primitive{},
+                           .vjp = vjp,
                            .cost = cost<8>,
                            .reference = reference<identity_of>,
                            .samples = samples};
@@ -104,6 +112,7 @@ const OpDef group_norm_silu_def{.name = "group_norm_silu",
                                 .attrs = kAttrs,
                                 .infer = infer,
                                 .decompose = DecomposeFn(decompose_silu),
+                                .vjp = ThroughParts{},
                                 .cost = cost<13>,
                                 .reference = reference<silu_of>,
                                 .samples = samples};

@@ -6,6 +6,7 @@
 
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -43,6 +44,10 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  return norm_vjp(b, primal, d, {rows_of(b.shape(d)), b.shape(d).back()}, {1});
+}
+
 Sample sample(const Shape& x, double eps) {
   return {.inputs = {f32(x), f32({x.back()}), f32({x.back()})}, .attrs = {{"eps", eps}}};
 }
@@ -62,6 +67,7 @@ const OpDef layer_norm_def{.name = "layer_norm",
                            .attrs = std::vector<AttrSpec>{{"eps", 1e-5, "added to the variance"}},
                            .infer = infer,
                            .decompose = Primitive{},
+                           .vjp = vjp,
                            .cost = cost,
                            .reference = reference,
                            .samples = samples};

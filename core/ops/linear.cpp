@@ -6,7 +6,10 @@
 #include "core/ops/elementwise_binary.h"
 #include "core/ops/geglu.h"
 #include "core/ops/gelu_exact.h"
+#include "core/ops/matmul.h"
+#include "core/ops/movement.h"
 #include "core/ops/op_common.h"
+#include "core/ops/reduce.h"
 #include "core/ops/registry.h"
 
 namespace espalier::ops {
@@ -60,6 +63,18 @@ Cost cost(const OpCall& call) { return product_cost(call, 0); }
 void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefResult> out) {
   const int64_t width = call.inputs[1].shape[0];
   out[0].fill([&](int64_t i) { return product(call, in, i / width, i % width); });
+}
+
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const Shape &x = primal.call.inputs[0].shape, &weight = primal.call.inputs[1].shape;
+  const int64_t rows = rows_of(x);
+  const Value d_rows = reshape(b, d, {rows, weight[0]});
+  const Value x_rows = reshape(b, primal.inputs[0], {rows, weight[1]});
+  const Value matrix = reshape(b, primal.inputs[1], {weight[0], weight[1]});
+  const Value d_x = reshape(b, matmul(b, d_rows, matrix), x);
+  const Value d_weight = reshape(b, matmul(b, d_rows, x_rows, {.transpose_a = true}), weight);
+  const Value d_bias = primal.inputs[2].present() ? reduce_sum(b, d_rows, {0}) : Value{};
+  return {d_x, d_weight, d_bias};
 }
 
 std::vector<Sample> samples() {
@@ -146,6 +161,7 @@ const OpDef linear_def{.name = "linear",
                        .attrs = std::vector<AttrSpec>{},
                        .infer = plain::infer,
                        .decompose = Primitive{},
+                       .vjp = plain::vjp,
                        .cost = plain::cost,
                        .reference = plain::reference,
                        .samples = plain::samples};
@@ -158,6 +174,7 @@ const OpDef linear_add_def{
     .attrs = std::vector<AttrSpec>{},
     .infer = with_residual::infer,
     .decompose = DecomposeFn(with_residual::decompose),
+    .vjp = ThroughParts{},
     .cost = with_residual::cost,
     .reference = with_residual::reference,
     .samples = with_residual::samples};
@@ -169,6 +186,7 @@ const OpDef linear_geglu_def{.name = "linear_geglu",
                              .attrs = std::vector<AttrSpec>{},
                              .infer = gated::infer,
                              .decompose = DecomposeFn(gated::decompose),
+                             .vjp = ThroughParts{},
                              .cost = gated::cost,
                              .reference = gated::reference,
                              .samples = gated::samples};

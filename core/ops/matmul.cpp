@@ -77,6 +77,15 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   });
 }
 
+// With A and B the products' own operands, dA = d Bᵀ and dB = Aᵀ d; a transposed operand gets the transpose of that.
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const Value a = primal.inputs[0], c = primal.inputs[1];
+  const bool ta = primal.call.attrs.b("transpose_a"), tb = primal.call.attrs.b("transpose_b");
+  const Value d_a = ta ? matmul(b, c, d, {.transpose_a = tb, .transpose_b = true}) : matmul(b, d, c, {.transpose_b = !tb});
+  const Value d_c = tb ? matmul(b, d, a, {.transpose_a = true, .transpose_b = ta}) : matmul(b, a, d, {.transpose_a = !ta});
+  return {d_a, d_c};
+}
+
 Sample sample(const Shape& a, const Shape& b, bool transpose_a, bool transpose_b) {
   return {.inputs = {f32(a), f32(b)}, .attrs = {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}}};
 }
@@ -102,6 +111,7 @@ const OpDef matmul_def{.name = "matmul",
                                                       {"transpose_b", false, "b is stored as …,N,K"}},
                        .infer = infer,
                        .decompose = Primitive{},
+                       .vjp = vjp,
                        .cost = cost,
                        .reference = reference,
                        .samples = samples};

@@ -7,6 +7,7 @@
 #include "core/ops/broadcasting.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -47,6 +48,8 @@ void reference(const OpCall&, std::span<const RefTensor> in, std::span<RefResult
   out[0].fill([&](int64_t i) { return in[0].data[static_cast<size_t>(i)]; });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) { return {reshape(b, d, primal.call.inputs[0].shape)}; }
+
 Sample sample(const Shape& from, std::vector<int64_t> to) { return {.inputs = {f32(from)}, .attrs = {{"shape", std::move(to)}}}; }
 
 std::vector<Sample> samples() {
@@ -80,6 +83,13 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
     for (size_t d = extents.size(); d-- > 0; i /= extents[d]) at += i % extents[d] * own[static_cast<size_t>(order[d])];
     return in[0].data[static_cast<size_t>(at)];
   });
+}
+
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const std::vector<int64_t>& order = primal.call.attrs.ints("order");
+  std::vector<int64_t> inverse(order.size());
+  for (size_t i = 0; i < order.size(); ++i) inverse[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+  return {permute(b, d, std::move(inverse))};
 }
 
 Sample sample(const Shape& x, std::vector<int64_t> order) { return {.inputs = {f32(x)}, .attrs = {{"order", std::move(order)}}}; }
@@ -128,6 +138,17 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const int axis = normal_axis(primal.call, primal.call.attrs.i("axis"), b.shape(d).rank());
+  std::vector<Value> parts;
+  int64_t begin = 0;
+  for (const TensorType& part : primal.call.inputs) {
+    parts.push_back(slice(b, d, axis, begin, begin + part.shape[axis]));
+    begin += part.shape[axis];
+  }
+  return parts;
+}
+
 std::vector<Sample> samples() {
   return {{.inputs = {f32({2, 3, 4}), f32({2, 5, 4})}, .attrs = {{"axis", int64_t{1}}}},
           {.inputs = {f32({2, 3, 5, 7}), f32({2, 3, 5, 1}), f32({2, 3, 5, 2})}, .attrs = {{"axis", int64_t{-1}}}},
@@ -165,6 +186,22 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const TensorType& x = primal.call.inputs[0];
+  const int axis = normal_axis(primal.call, primal.call.attrs.i("axis"), x.shape.rank());
+  const auto zeros = [&](int64_t count) {
+    std::vector<int64_t> dims = x.shape.dims();
+    dims[static_cast<size_t>(axis)] = count;
+    return filled(b, {x.dtype, Shape(std::move(dims))}, 0);
+  };
+  const int64_t begin = primal.call.attrs.i("begin"), end = primal.call.attrs.i("end");
+  std::vector<Value> parts;
+  if (begin > 0) parts.push_back(zeros(begin));
+  parts.push_back(d);
+  if (end < x.shape[axis]) parts.push_back(zeros(x.shape[axis] - end));
+  return {concat(b, std::move(parts), axis)};
+}
+
 Sample sample(const Shape& x, int64_t axis, int64_t begin, int64_t end) {
   return {.inputs = {f32(x)}, .attrs = {{"axis", axis}, {"begin", begin}, {"end", end}}};
 }
@@ -190,6 +227,8 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   out[0].fill([&](int64_t i) { return in[0].data[static_cast<size_t>(at(i))]; });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) { return {sum_to(b, d, primal.call.inputs[0].shape)}; }
+
 Sample sample(const Shape& x, std::vector<int64_t> shape) { return {.inputs = {f32(x)}, .attrs = {{"shape", std::move(shape)}}}; }
 
 std::vector<Sample> samples() {
@@ -208,6 +247,7 @@ const OpDef broadcast_def{.name = "broadcast",
                           .attrs = std::vector<AttrSpec>{{"shape", std::vector<int64_t>{}, "extents of the result", true}},
                           .infer = broadcasting::infer,
                           .decompose = Primitive{},
+                          .vjp = broadcasting::vjp,
                           .cost = cost,
                           .reference = broadcasting::reference,
                           .samples = broadcasting::samples};
@@ -220,6 +260,7 @@ const OpDef concat_def{
     .attrs = std::vector<AttrSpec>{{"axis", int64_t{0}, "dimension to join along; negative counts from the end", true}},
     .infer = joining::infer,
     .decompose = Primitive{},
+    .vjp = joining::vjp,
     .cost = cost,
     .reference = joining::reference,
     .samples = joining::samples};
@@ -232,6 +273,7 @@ const OpDef permute_def{
     .attrs = std::vector<AttrSpec>{{"order", std::vector<int64_t>{}, "which dimension of x comes here", true}},
     .infer = permuting::infer,
     .decompose = Primitive{},
+    .vjp = permuting::vjp,
     .cost = cost,
     .reference = permuting::reference,
     .samples = permuting::samples};
@@ -243,6 +285,7 @@ const OpDef reshape_def{.name = "reshape",
                         .attrs = std::vector<AttrSpec>{{"shape", std::vector<int64_t>{}, "extents of the result", true}},
                         .infer = reshaping::infer,
                         .decompose = Primitive{},
+                        .vjp = reshaping::vjp,
                         .cost = reshaping::cost,
                         .reference = reshaping::reference,
                         .samples = reshaping::samples};
@@ -256,6 +299,7 @@ const OpDef slice_def{.name = "slice",
                                                      {"end", int64_t{0}, "one past the last index", true}},
                       .infer = slicing::infer,
                       .decompose = Primitive{},
+                      .vjp = slicing::vjp,
                       .cost = cost,
                       .reference = slicing::reference,
                       .samples = slicing::samples};

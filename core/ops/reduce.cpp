@@ -7,8 +7,12 @@
 #include <cmath>
 #include <limits>
 
+#include "core/ops/elementwise_binary.h"
+#include "core/ops/elementwise_unary.h"
+#include "core/ops/movement.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
+#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -84,6 +88,30 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   });
 }
 
+/// `kept` (a result) with its reduced dimensions back, as extents of 1.
+Value with_dims(Builder& b, const Primal& primal, Value kept) {
+  std::vector<int64_t> dims = primal.call.inputs[0].shape.dims();
+  const std::vector<bool> mask = reduced(primal.call);
+  for (size_t i = 0; i < mask.size(); ++i)
+    if (mask[i]) dims[i] = 1;
+  return reshape(b, kept, Shape(std::move(dims)));
+}
+
+std::vector<Value> sum_vjp(Builder& b, const Primal& primal, Value d) {
+  return {broadcast(b, with_dims(b, primal, d), primal.call.inputs[0].shape)};
+}
+std::vector<Value> mean_vjp(Builder& b, const Primal& primal, Value d) {
+  const double each = static_cast<double>(b.shape(d).elements()) / static_cast<double>(primal.call.inputs[0].shape.elements());
+  return sum_vjp(b, primal, scaled(b, d, each));
+}
+// Equal largest elements share the cotangent, as in torch.amax.
+std::vector<Value> max_vjp(Builder& b, const Primal& primal, Value d) {
+  const Value below = sign(b, sub(b, with_dims(b, primal, primal.result), primal.inputs[0]));
+  const Value is_max = shifted(b, neg(b, below), 1);
+  const Value count = reduce_sum(b, is_max, primal.call.attrs.ints("axes"), true);
+  return {mul(b, is_max, div(b, with_dims(b, primal, d), count))};
+}
+
 Sample sample(const Shape& x, std::vector<int64_t> axes, bool keep_dims) {
   return {.inputs = {f32(x)}, .attrs = {{"axes", std::move(axes)}, {"keep_dims", keep_dims}}};
 }
@@ -94,7 +122,7 @@ std::vector<Sample> samples() {
           sample({}, {}, false),           sample({2, 16, 16, 33}, {1, 2}, true), sample({64, 130}, {-1}, false)};
 }
 
-OpDef reduction(std::string_view name, std::string_view summary, std::string_view formula, ReferenceFn reference) {
+OpDef reduction(std::string_view name, std::string_view summary, std::string_view formula, ReferenceFn reference, VjpFn vjp) {
   return {.name = name,
           .summary = summary,
           .formula = formula,
@@ -104,6 +132,7 @@ OpDef reduction(std::string_view name, std::string_view summary, std::string_vie
                                          {"keep_dims", false, "reduced dimensions stay, with extent 1"}},
           .infer = infer,
           .decompose = Primitive{},
+          .vjp = vjp,
           .cost = cost,
           .reference = reference,
           .samples = samples};
@@ -116,11 +145,11 @@ Value emit(Builder& b, const OpDef& def, Value x, std::vector<int64_t> axes, boo
 }  // namespace
 
 const OpDef reduce_max_def = reduction("reduce_max", "Largest element over some dimensions; NaN wins.",
-                                       "y = max x; matches torch.amax", reference<Kind::kMax>);
+                                       "y = max x; matches torch.amax", reference<Kind::kMax>, max_vjp);
 const OpDef reduce_mean_def =
-    reduction("reduce_mean", "Mean over some dimensions.", "y = Σ x / n; matches torch.mean", reference<Kind::kMean>);
+    reduction("reduce_mean", "Mean over some dimensions.", "y = Σ x / n; matches torch.mean", reference<Kind::kMean>, mean_vjp);
 const OpDef reduce_sum_def =
-    reduction("reduce_sum", "Sum over some dimensions.", "y = Σ x; matches torch.sum", reference<Kind::kSum>);
+    reduction("reduce_sum", "Sum over some dimensions.", "y = Σ x; matches torch.sum", reference<Kind::kSum>, sum_vjp);
 
 Value reduce_sum(Builder& b, Value x, std::vector<int64_t> axes, bool keep_dims) {
   return emit(b, reduce_sum_def, x, std::move(axes), keep_dims);

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops/elementwise_binary.h"
 #include "core/ops/op_common.h"
+#include "core/ops/reduce.h"
 #include "core/ops/registry.h"
 
 namespace espalier::ops {
@@ -41,6 +43,11 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   });
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  const Value along = reduce_sum(b, mul(b, d, primal.result), {-1}, true);
+  return {mul(b, primal.result, sub(b, d, along))};
+}
+
 std::vector<Sample> samples() {
   return {{.inputs = {f32({2, 3, 7})}, .attrs = {}},
           {.inputs = {f32({5, 1})}, .attrs = {}},
@@ -56,6 +63,7 @@ const OpDef softmax_def{.name = "softmax",
                         .attrs = std::vector<AttrSpec>{},
                         .infer = infer,
                         .decompose = Primitive{},
+                        .vjp = vjp,
                         .cost = cost,
                         .reference = reference,
                         .samples = samples};

@@ -66,6 +66,7 @@ const OpDef timestep_embedding_def{
                                    {"max_period", 10000.0, "sets the lowest frequency"}},
     .infer = infer,
     .decompose = Primitive{},
+    .vjp = NonDifferentiable{"timesteps and sizes are given, nothing trains them"},
     .cost = cost,
     .reference = reference,
     .samples = samples};

@@ -110,6 +110,9 @@ std::optional<Value> neutral(const Site& s) {
   return std::nullopt;
 }
 
+// Gradients are taken before passes run.
+std::optional<Value> needless(const Site& s) { return s.operand(0); }
+
 std::optional<Value> double_neg(const Site& s) {
   const Node* inner = s.operand_if(0, ops::neg_def);
   if (inner == nullptr) return std::nullopt;
@@ -143,6 +146,7 @@ const Entry kRules[] = {
     {ops::permute_def, chained_permute},
     {ops::cast_def, same_type},
     {ops::cast_def, exact_then_cast},
+    {ops::stop_gradient_def, needless},
     {ops::slice_def, same_type},
     {ops::slice_def, chained_slice},
     {ops::broadcast_def, same_type},

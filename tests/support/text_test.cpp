@@ -5,6 +5,7 @@
 #include <sstream>
 #include <vector>
 
+#include "core/autodiff/check_gradient.h"
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/ir/hash.h"
@@ -19,6 +20,7 @@ namespace espalier::testing {
 namespace {
 
 struct Command {
+  bool gradient = false;  // check --grad --print
   std::vector<std::string> passes;
   passes::PipelineOptions options{.verify = true};
   PrintOptions print;
@@ -35,9 +37,14 @@ Command command_of(const std::string& line) {
   std::istringstream words(line);
   std::string slashes, run, program, verb, word;
   words >> slashes >> run >> program >> verb;
-  if (slashes != "//" || run != "RUN:" || program != "espalier" || verb != "opt")
-    throw UserError("line 1: expected '// RUN: espalier opt …'");
   Command command;
+  command.gradient = verb == "check";
+  if (slashes != "//" || run != "RUN:" || program != "espalier" || (verb != "opt" && !command.gradient))
+    throw UserError("line 1: expected '// RUN: espalier opt …' or '// RUN: espalier check --grad --print'");
+  if (command.gradient && line.ends_with("check --grad --print")) {
+    command.passes = {"dce", "canonicalise"};
+    return command;
+  }
   while (words >> word) {
     const size_t equals = std::min(word.find('='), word.size());
     const std::string name = word.substr(0, equals);
@@ -109,7 +116,8 @@ std::string run_section(const Command& command, const std::string& text, size_t 
     const std::vector<const passes::Pass*> wanted = passes::find_passes(command.passes);
     for (const Graph& graph : parse_all(source, ops::registry())) {
       verify(graph);
-      results.push_back(passes::run_passes(graph, wanted, command.options));
+      results.push_back(
+          passes::run_passes(command.gradient ? autodiff::with_gradients(graph).graph : graph, wanted, command.options));
     }
   } catch (const Error& error) {
     return compare_errors(error.what(), errors);

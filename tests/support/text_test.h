@@ -3,6 +3,7 @@
 // must come out.
 //
 //   // RUN: espalier opt --passes=cse        also: --accepts=a,b|all|none  --disable-pass=a,b  --fold-scopes=N
+//   // RUN: espalier check --grad --print    the graph with its gradients as outputs
 //   // -----                                 next section
 //   // ERROR: regex                          the line it stands on is refused; ERROR@+1, ERROR@-1: a line nearby.
 //                                            Matched against `column: message`. No other error may occur

@@ -11,16 +11,16 @@
 
 namespace espalier::cpu::kernels {
 
-Conv2dShape::Conv2dShape(const Node& node) {
-  const esp_tensor_type &x = node.in(0), &w = node.in(1), &y = node.out();
+Conv2dShape::Conv2dShape(const Node& node, const esp_tensor_type& x, const esp_tensor_type& w, const esp_tensor_type& y) {
   n = x.dims[0], h = x.dims[1], width = x.dims[2], c = x.dims[3];
   o = w.dims[0], kh = w.dims[2], kw = w.dims[3];
   out_h = y.dims[1], out_w = y.dims[2];
   stride = node.integer("stride");
   const auto padding = node.integers("padding");
   top = padding[0], left = padding[1];
-  has_bias = node.has(2);
 }
+
+Conv2dShape::Conv2dShape(const Node& node) : Conv2dShape(node, node.in(0), node.in(1), node.out()) { has_bias = node.has(2); }
 
 void finish_conv2d(const Conv2dShape& shape, int64_t row, int rows, int64_t panel, const float* acc, const float* bias,
                    float* out) {
@@ -45,6 +45,22 @@ void pack_filters(const Conv2dShape& s, const Weight& weight, int64_t panel, int
       to);
 }
 
+void tap_rows(const Conv2dShape& s, const float* x, const float* zeros, int64_t tap, int64_t row, int64_t count,
+              const float** to) {
+  const int64_t dy = tap / s.kw - s.top, dx = tap % s.kw - s.left;
+  int64_t ox = row % s.out_w, oy = row / s.out_w % s.out_h, n = row / (s.out_w * s.out_h);
+  for (int64_t r = 0; r < count; ++r) {
+    const int64_t y = oy * s.stride + dy, xx = ox * s.stride + dx;
+    const bool inside = y >= 0 && y < s.h && xx >= 0 && xx < s.width;
+    to[r] = inside ? x + ((n * s.h + y) * s.width + xx) * s.c : zeros;
+    if (++ox < s.out_w) continue;
+    ox = 0;
+    if (++oy < s.out_h) continue;
+    oy = 0;
+    ++n;
+  }
+}
+
 namespace {
 
 constexpr int64_t kFewChannels = 32;
@@ -59,23 +75,6 @@ void pack_taps(const Conv2dShape& shape, const Weight& weight, int64_t panel, fl
     for (int64_t tap = 0; tap < taps; ++tap)
       for (int64_t l = 0; l < channels; ++l)
         std::memcpy(to + (tap * shape.c + c + l) * kPanel, rows.data() + (l * taps + tap) * kPanel, kPanel * 4);
-  }
-}
-
-// The input pixel under `tap` for each of `count` output pixels from `row` on; `zeros` outside the image.
-void tap_rows(const Conv2dShape& s, const float* x, const float* zeros, int64_t tap, int64_t row, int64_t count,
-              const float** to) {
-  const int64_t dy = tap / s.kw - s.top, dx = tap % s.kw - s.left;
-  int64_t ox = row % s.out_w, oy = row / s.out_w % s.out_h, n = row / (s.out_w * s.out_h);
-  for (int64_t r = 0; r < count; ++r) {
-    const int64_t y = oy * s.stride + dy, xx = ox * s.stride + dx;
-    const bool inside = y >= 0 && y < s.h && xx >= 0 && xx < s.width;
-    to[r] = inside ? x + ((n * s.h + y) * s.width + xx) * s.c : zeros;
-    if (++ox < s.out_w) continue;
-    ox = 0;
-    if (++oy < s.out_h) continue;
-    oy = 0;
-    ++n;
   }
 }
 

@@ -10,6 +10,7 @@ namespace {
 Vec negate(Vec x) { return -x; }
 Vec square(Vec x) { return x * x; }
 float cosine(float x) { return std::cos(x); }
+float sign(float x) { return x > 0 ? 1.0f : x < 0 ? -1.0f : x; }
 float sine(float x) { return std::sin(x); }
 float logarithm(float x) { return std::log(x); }
 float square_root(float x) { return std::sqrt(x); }
@@ -26,6 +27,7 @@ std::span<const Kernel> elementwise_unary() {
       {"log", "simple", accepts_f32, make_step<ScalarMap<logarithm>>},
       {"neg", "vector", accepts_f32, make_step<VectorMap<negate>>},
       {"rsqrt", "simple", accepts_f32, make_step<ScalarMap<inverse_square_root>>},
+      {"sign", "simple", accepts_f32, make_step<ScalarMap<sign>>},
       {"sin", "simple", accepts_f32, make_step<ScalarMap<sine>>},
       {"sqrt", "simple", accepts_f32, make_step<ScalarMap<square_root>>},
       {"square", "vector", accepts_f32, make_step<VectorMap<square>>},

@@ -40,11 +40,7 @@ class Tiled final : public Step {
             for (int64_t r = 0; r < count; ++r) rows[r] = a + (i * m_ + row + r) * k_ + runs_.begin[static_cast<size_t>(run)];
           },
           [&](int64_t row, int rows, int64_t panel, const float* acc) {
-            for (int r = 0; r < rows; ++r)
-              for (int64_t v = 0; v < kPanel; v += kLanes) {
-                const int64_t column = panel * kPanel + v, width = std::min<int64_t>(kLanes, n_ - column);
-                if (width > 0) store_part(out + (i * m_ + row + r) * n_ + column, load(acc + r * kPanel + v), width);
-              }
+            store_tile(out + i * m_ * n_, n_, row, rows, panel, acc);
           });
   }
 

@@ -1,4 +1,4 @@
-// broadcast, concat, permute, reshape, slice: bytes move. All but concat are one strided copy of the source.
+// broadcast, concat, permute, reshape, slice, stop_gradient: bytes move. All but concat are one strided copy of the source.
 
 #include <cstring>
 
@@ -141,7 +141,7 @@ std::span<const Kernel> movement() {
   static constexpr Kernel kKernels[] = {
       {"broadcast", "strided", accepts, prepare_broadcast}, {"concat", "copy", accepts, make_step<Concat>},
       {"permute", "strided", accepts, prepare_permute},     {"reshape", "copy", accepts, prepare_reshape},
-      {"slice", "strided", accepts, prepare_slice},
+      {"slice", "strided", accepts, prepare_slice},         {"stop_gradient", "copy", accepts, prepare_reshape},
   };
   return kKernels;
 }
