@@ -1,6 +1,7 @@
 // What a plugin's table must be before anything in it is called.
 
 #include <espalier/backend.h>
+#include <espalier/loss.h>
 #include <espalier/prune.h>
 #include <fmt/format.h>
 
@@ -72,12 +73,19 @@ std::string vtable_fault(const std::string& kind, const void* vtable) {
   if (vtable == nullptr) return "has no vtable";
   uint32_t size = 0;
   std::memcpy(&size, vtable, sizeof size);
-  const size_t want = kind == "esp.prune/1" ? sizeof(esp_prune_vtable) : sizeof(esp_backend_vtable);
+  const size_t want = kind == "esp.prune/1"  ? sizeof(esp_prune_vtable)
+                      : kind == "esp.loss/1" ? sizeof(esp_loss_vtable)
+                                             : sizeof(esp_backend_vtable);
   if (size != want) return fmt::format("vtable has {} bytes, this host has {}", size, want);
   if (kind == "esp.prune/1") {
     const auto& v = *static_cast<const esp_prune_vtable*>(vtable);
     if ((v.save == nullptr) != (v.load == nullptr)) return "has one of save and load, want both or neither";
     return missing({{"create", v.create != nullptr}, {"destroy", v.destroy != nullptr}, {"next", v.next != nullptr}});
+  }
+  if (kind == "esp.loss/1") {
+    const auto& v = *static_cast<const esp_loss_vtable*>(vtable);
+    if (const std::string fault = text_fault(v.default_name, "default name"); !fault.empty()) return fault;
+    return missing({{"create", v.create != nullptr}, {"destroy", v.destroy != nullptr}, {"emit", v.emit != nullptr}});
   }
   const auto& v = *static_cast<const esp_backend_vtable*>(vtable);
   return missing({{"device_count", v.device_count != nullptr},
@@ -114,7 +122,7 @@ void examine_component(const esp_component& raw, size_t index, Verdict& verdict,
         fmt::format("component {}: id '{}' is not in reverse-domain form (com.example.name)", index, printable(component.id)));
   const std::string who = "component " + component.id + ": ";
   if (!is_kind(component.kind)) return errors.add(who + "kind '" + printable(component.kind) + "' is not of the form esp.name/1");
-  component.known_kind = component.kind == "esp.prune/1" || component.kind == "esp.backend/1";
+  component.known_kind = component.kind == "esp.prune/1" || component.kind == "esp.loss/1" || component.kind == "esp.backend/1";
   if (component.known_kind) {  // what an unknown kind's tables look like is not known here
     if (component.doc.empty()) errors.add(who + "has no doc");
     if (const std::string fault = vtable_fault(component.kind, raw.vtable); !fault.empty()) errors.add(who + fault);

@@ -1,5 +1,7 @@
 #include "plugins/node_view.h"
 
+#include "core/base/error.h"
+#include "core/base/text.h"
 #include "plugins/host.h"
 
 namespace espalier::plugins {
@@ -18,7 +20,32 @@ esp_attr attr_of(const std::string& name, const AttrValue& value) {
   return attr;
 }
 
+AttrValue value_of(const esp_attr& attr) {
+  switch (attr.kind) {
+    case ESP_ATTR_INT:
+      return attr.int_value;
+    case ESP_ATTR_FLOAT:
+      return attr.float_value;
+    case ESP_ATTR_BOOL:
+      return attr.int_value != 0;
+    case ESP_ATTR_STRING:
+      return std::string(view(attr.string_value));
+    case ESP_ATTR_INTS:
+      return std::vector<int64_t>(attr.ints, attr.ints + attr.count);
+    case ESP_ATTR_FLOATS:
+      return std::vector<double>(attr.floats, attr.floats + attr.count);
+    default:
+      throw UserError("attribute '" + printable(view(attr.name)) + "' is of unknown kind " + std::to_string(attr.kind));
+  }
+}
+
 }  // namespace
+
+Attrs attrs_of(std::span<const esp_attr> attrs) {
+  Attrs out;
+  for (const esp_attr& attr : attrs) out.set(std::string(view(attr.name)), value_of(attr));
+  return out;
+}
 
 NodeView::NodeView(const OpCall& call, const std::string& path, const std::vector<bool>& is_param) {
   for (const TensorType& type : call.inputs) inputs_.push_back(to_esp(type));

@@ -3,12 +3,16 @@
 
 #include <espalier/graph.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/ir/graph.h"
 
 namespace espalier::plugins {
+
+/// Attributes as a plugin gave them. Errors: UserError for an unknown kind.
+Attrs attrs_of(std::span<const esp_attr> attrs);
 
 /// Owns the arrays behind an esp_node; the strings and lists are borrowed from `call`'s attributes and `path`, which
 /// must outlive it.

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/base/text.h"
+#include "core/distill/feature_pairs.h"
 #include "plugins/host.h"
 #include "plugins/params.h"
 
@@ -38,6 +39,9 @@ std::string fault_of(const esp_param_spec& raw, const ParamSpec& spec) {
       return "";
     case ESP_PARAM_STRING:
     case ESP_PARAM_GLOBS:
+      return "";
+    case ESP_PARAM_PAIRS:
+      if (!is_granularity(spec.default_string)) return "default '" + spec.default_string + "' is no granularity";
       return "";
     case ESP_PARAM_CHOICE:
       if (spec.choices.empty()) return "is a choice without choices";
@@ -107,12 +111,20 @@ std::string kind_text(const ParamSpec& spec) {
       return "choice";
     case ESP_PARAM_GLOBS:
       return "list of globs";
+    case ESP_PARAM_PAIRS:
+      return "granularity or list of pairs";
     default:
       return "unknown";
   }
 }
 
+bool is_granularity(std::string_view text) {
+  const std::vector<std::string>& known = distill::granularities();
+  return std::find(known.begin(), known.end(), text) != known.end();
+}
+
 std::string range_text(const ParamSpec& spec) {
+  if (spec.kind == ESP_PARAM_PAIRS) return join(distill::granularities(), " | ") + " | [{teacher = PATH, student = PATH}, …]";
   if (spec.kind == ESP_PARAM_CHOICE) return join(spec.choices, " | ");
   const auto bounds = [](auto low, auto high, bool has_low, bool has_high) {
     if (has_low && has_high) return fmt::format("{} to {}", low, high);

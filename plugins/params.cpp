@@ -124,6 +124,7 @@ class ParamReader {
 
   void store(const ParamSpec& spec, const Given& given, esp_param_value& value, ParamValues& out) {
     if (spec.kind == ESP_PARAM_GLOBS) return store_list(spec, given, value, out);
+    if (spec.kind == ESP_PARAM_PAIRS) return store_pairs(spec, given, value, out);
     const bool is_text = spec.kind == ESP_PARAM_STRING || spec.kind == ESP_PARAM_CHOICE;
     if (!given.texts.empty() && is_text) return store_text(spec, given, given.texts[0], value, out);
     const toml::node* node = given.node != nullptr ? given.node : as_toml(given.texts[0]);
@@ -180,6 +181,28 @@ class ParamReader {
     if (!ok)
       return wrong(spec, given, given.node != nullptr ? text_of(*given.node) : "'" + printable(join(given.texts, " ")) + "'");
     store_strings(texts, value, out);
+  }
+
+  void store_pairs(const ParamSpec& spec, const Given& given, esp_param_value& value, ParamValues& out) {
+    const toml::node* node = given.node;
+    if (node == nullptr && given.texts[0].starts_with('[')) node = as_toml(given.texts[0]);
+    const std::string text = node == nullptr ? (given.texts.empty() ? "" : given.texts[0]) : node->value_or(std::string());
+    if (is_granularity(text)) {
+      value.string_value = keep(text, out);
+      return;
+    }
+    std::vector<std::string> paths;
+    bool ok = node != nullptr && node->is_array() && !node->as_array()->empty();
+    if (ok)
+      for (const toml::node& element : *node->as_array()) {
+        const toml::table* pair = element.as_table();
+        ok = ok && pair != nullptr && pair->size() == 2 && (*pair)["teacher"].is_string() && (*pair)["student"].is_string();
+        if (!ok) break;
+        paths.push_back(*(*pair)["teacher"].value<std::string>());
+        paths.push_back(*(*pair)["student"].value<std::string>());
+      }
+    if (!ok) return wrong(spec, given, node != nullptr ? text_of(*node) : "'" + printable(text) + "'");
+    store_strings(paths, value, out);
   }
 
   static esp_str keep(const std::string& text, ParamValues& out) {

@@ -27,6 +27,8 @@ struct ParamSpec {
 /// Copies and checks the specs of one component. Faults ("parameter 'x': default 5 is outside 0…4") go to `errors`.
 std::vector<ParamSpec> read_specs(std::span<const esp_param_spec> specs, ErrorList& errors);
 
+/// Whether a parameter of pairs may name this granularity.
+bool is_granularity(std::string_view text);
 std::string kind_text(const ParamSpec& spec);     // "integer", "choice", "list of globs"
 std::string range_text(const ParamSpec& spec);    // "0…64", "first-k | evenly-spaced", ""
 std::string default_text(const ParamSpec& spec);  // "0.4", "required"

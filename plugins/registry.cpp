@@ -100,7 +100,7 @@ const Component& Registry::find(std::string_view kind, std::string_view id) cons
   }
   if (const Component* other = find_any(id))
     throw UserError("'" + other->id + "' is of kind " + other->kind + ", wanted is " + std::string(kind));
-  not_found(kind == kPruneKind ? "pruner" : "component", id, known);
+  not_found(kind == kPruneKind ? "pruner" : kind == kLossKind ? "loss" : "component", id, known);
 }
 
 const Component& Registry::find_backend(std::string_view name) const {

@@ -11,6 +11,7 @@
 namespace espalier::plugins {
 
 inline constexpr std::string_view kPruneKind = "esp.prune/1";
+inline constexpr std::string_view kLossKind = "esp.loss/1";
 inline constexpr std::string_view kBackendKind = "esp.backend/1";
 
 /// Everything that one search found. Accepted plugins are initialised once for each process; `deinit` runs before exit.

@@ -2,6 +2,7 @@
 #include <espalier/backend.h>
 #include <espalier/graph.h>
 #include <espalier/host.h>
+#include <espalier/loss.h>
 #include <espalier/plugin.h>
 #include <espalier/prune.h>
 #include <stddef.h>

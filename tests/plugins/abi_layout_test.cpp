@@ -4,6 +4,7 @@
 #include <espalier/backend.h>
 #include <espalier/graph.h>
 #include <espalier/host.h>
+#include <espalier/loss.h>
 #include <espalier/plugin.h>
 #include <espalier/prune.h>
 #include <gtest/gtest.h>

@@ -43,7 +43,8 @@ enum {
   ESP_PARAM_FLOAT = 3,
   ESP_PARAM_STRING = 4,
   ESP_PARAM_CHOICE = 5,
-  ESP_PARAM_GLOBS = 6
+  ESP_PARAM_GLOBS = 6,
+  ESP_PARAM_PAIRS = 7 /* pairs of features, resolved by the host: a granularity or a list of {teacher, student} paths */
 };
 enum { ESP_PARAM_REQUIRED = 1u << 0 };
 
@@ -58,12 +59,13 @@ typedef struct esp_param_spec {
   esp_str doc;
   int64_t default_int, min_int, max_int; /* BOOL: default_int 0 or 1 */
   double default_float, min_float, max_float;
-  esp_str default_string; /* STRING, CHOICE; GLOBS: one glob or empty */
+  esp_str default_string; /* STRING, CHOICE; GLOBS: one glob or empty; PAIRS: a granularity */
   const esp_str* choices;
   uint64_t choice_count;
 } esp_param_spec;
 
-/* One resolved value, in the order of the component's specs. GLOBS come as a list of strings. */
+/* One resolved value, in the order of the component's specs. GLOBS come as a list of strings; PAIRS as a granularity in
+ * string_value, or as strings teacher0, student0, teacher1, … */
 typedef struct esp_param_value {
   int32_t kind;
   int32_t is_set; /* the user gave it; otherwise it is the default */
@@ -74,7 +76,7 @@ typedef struct esp_param_value {
   uint64_t string_count;
 } esp_param_value;
 
-/* One thing that a plugin offers. kind: "esp.prune/1", "esp.backend/1" (later "esp.loss/1", "esp.metric/1");
+/* One thing that a plugin offers. kind: "esp.prune/1", "esp.loss/1", "esp.backend/1" (later "esp.metric/1");
  * an unknown kind is listed and ignored. vtable: the struct of that kind's header, static for ever. */
 typedef struct esp_component {
   uint32_t struct_size;

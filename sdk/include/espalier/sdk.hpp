@@ -3,6 +3,7 @@
 #define ESPALIER_SDK_HPP
 
 #include "espalier/sdk/common.hpp"
+#include "espalier/sdk/loss.hpp"
 #include "espalier/sdk/params.hpp"
 #include "espalier/sdk/plugin.hpp"
 #include "espalier/sdk/prune.hpp"

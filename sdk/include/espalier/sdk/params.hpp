@@ -30,12 +30,20 @@ inline namespace v0 {
 /// A list of globs over block paths; the host resolves and checks them.
 using globs = std::vector<std::string>;
 
-/// One parameter of component C: bool, int64_t and double (inclusive bounds), std::string, esp::globs.
+/// Pairs of features that the host makes: "block", "sub-block", "layer", "self-attention", or those that the user listed. The
+/// values themselves come with the loss's view.
+struct feature_pairs {
+  std::string granularity = "sub-block";  // empty: listed
+  std::vector<std::string> listed;        // teacher0, student0, teacher1, …
+};
+
+/// One parameter of component C: bool, int64_t and double (inclusive bounds), std::string, esp::globs,
+/// esp::feature_pairs.
 template <typename C, typename T>
 struct param {
   static_assert(std::is_same_v<T, bool> || std::is_same_v<T, int64_t> || std::is_same_v<T, double> ||
-                    std::is_same_v<T, std::string> || std::is_same_v<T, globs>,
-                "a parameter is bool, int64_t, double, std::string or esp::globs");
+                    std::is_same_v<T, std::string> || std::is_same_v<T, globs> || std::is_same_v<T, feature_pairs>,
+                "a parameter is bool, int64_t, double, std::string, esp::globs or esp::feature_pairs");
   using bound = std::conditional_t<std::is_same_v<T, double>, double, int64_t>;
   T C::*member;
   std::string_view name;
@@ -106,6 +114,9 @@ void declare(spec_table& table, const C& prototype, const param<B, T>& p) {
   } else if constexpr (std::is_same_v<T, std::string>) {
     s.kind = ESP_PARAM_STRING;
     s.default_string = table.keep(fallback);
+  } else if constexpr (std::is_same_v<T, feature_pairs>) {
+    s.kind = ESP_PARAM_PAIRS;
+    s.default_string = table.keep(fallback.granularity);
   } else {
     s.kind = ESP_PARAM_GLOBS;
     if (!fallback.empty()) s.default_string = table.keep(fallback.front());
@@ -139,7 +150,10 @@ void assign(C& self, const param<B, T>& p, const esp_param_value& value) {
     self.*p.member = value.float_value;
   else if constexpr (std::is_same_v<T, std::string>)
     self.*p.member = string(value.string_value);
-  else {
+  else if constexpr (std::is_same_v<T, feature_pairs>) {
+    (self.*p.member).granularity = string(value.string_value);
+    for (uint64_t i = 0; i < value.string_count; ++i) (self.*p.member).listed.push_back(string(value.strings[i]));
+  } else {
     (self.*p.member).clear();
     for (uint64_t i = 0; i < value.string_count; ++i) (self.*p.member).push_back(string(value.strings[i]));
   }

@@ -1,0 +1,190 @@
+// The two UNets are built as graphs of their own and appended: what a graph of one of them is, the joint graph holds
+// unchanged, so that the teacher here is the teacher that `run` computes.
+
+#include "core/distill/joint_graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "core/base/error.h"
+#include "core/base/text.h"
+#include "core/ir/append.h"
+#include "core/model/unet_graph.h"
+#include "core/ops/elementwise_binary.h"
+#include "core/ops/elementwise_unary.h"
+#include "core/ops/movement.h"
+#include "core/ops/reduce.h"
+#include "core/ops/stop_gradient.h"
+
+namespace espalier::distill {
+namespace {
+
+/// A UNet in the joint graph: its prediction and the features that were asked for.
+struct Appended {
+  Value output;
+  std::map<std::string, Value> features;
+};
+
+class JointBuilder {
+ public:
+  JointBuilder(const JointOptions& options, JointGraph& made) : options_(options), made_(made), b_(made.graph) {
+    made.graph.name = "joint";
+  }
+
+  void run(const model::BlockTree* teacher, const model::BlockTree& student, const std::vector<LossUse>& losses) {
+    const Graph of_student = graph_of(student, losses, &FeaturePair::student);
+    std::optional<Graph> of_teacher;
+    if (teacher != nullptr) of_teacher = graph_of(*teacher, losses, &FeaturePair::teacher);
+    if (of_teacher) need_equal_inputs(*of_teacher, of_student);
+    mix(of_student.type(of_student.find_input("sample")));
+    std::optional<Appended> teacher_side;
+    if (of_teacher) teacher_side = append(*of_teacher, kTeacherPrefix, true);
+    const Appended student_side = append(of_student, "", false);
+    emit(losses, student_side, teacher_side ? &*teacher_side : nullptr);
+  }
+
+ private:
+  Graph graph_of(const model::BlockTree& tree, const std::vector<LossUse>& losses, std::string FeaturePair::*side) const {
+    model::GraphOptions options{.batch = options_.batch, .height = options_.height, .width = options_.width};
+    options.tokens = options_.tokens;
+    for (const LossUse& use : losses)
+      for (const FeaturePair& pair : use.pairs) options.taps.push_back(pair.*side);
+    return model::build_graph(tree, options);
+  }
+
+  static void need_equal_inputs(const Graph& teacher, const Graph& student) {
+    ErrorList errors;
+    for (Value v : teacher.inputs()) {
+      const std::string& name = teacher.def(v).label;
+      const Value other = student.find_input(name);
+      if (!other.present())
+        errors.add("[distill] the teacher reads " + name + ", the student does not");
+      else if (!(student.type(other) == teacher.type(v)))
+        errors.add("[distill] the teacher reads " + name + " " + to_string(teacher.type(v).shape) + ", the student " +
+                   to_string(student.type(other).shape));
+    }
+    errors.throw_if_any();
+  }
+
+  /// The noisy batch and what is to be predicted.
+  void mix(const TensorType& sample) {
+    const Value latents = b_.input("latents", sample), noise = b_.input("noise", sample);
+    timestep_ = b_.input("timestep", f32({options_.batch}));
+    alpha_bar_ = b_.input("alpha_bar", f32({options_.batch}));
+    const Value share = ops::reshape(b_, alpha_bar_, {options_.batch, 1, 1, 1});
+    const Value signal = ops::sqrt(b_, share);
+    const Value level = ops::sqrt(b_, ops::sub(b_, b_.scalar(1), share));
+    const Value kept = ops::mul(b_, signal, latents);
+    noisy_ = ops::add(b_, kept, ops::mul(b_, level, noise));
+    target_ = noise;
+    if (!options_.predicts_v) return;
+    const Value forward = ops::mul(b_, signal, noise);
+    target_ = ops::sub(b_, forward, ops::mul(b_, level, latents));
+  }
+
+  Value leaf(const Node& node, const TensorType& type, const std::string& prefix, bool frozen) {
+    if (node.kind == NodeKind::kInput) {
+      if (node.label == "sample") return noisy_;
+      const Value known = made_.graph.find_input(node.label);
+      return known.present() ? known : b_.input(node.label, type);
+    }
+    b_.set_path(prefix + node.path);
+    b_.frozen = frozen;
+    const Value param = b_.param(prefix + node.label, type);
+    b_.frozen = false;
+    b_.set_path("");
+    if (!frozen) made_.trained.push_back(param);
+    return param;
+  }
+
+  Appended append(const Graph& unet, const std::string& prefix, bool frozen) {
+    const auto leaf_value = [&](const Node& node, const TensorType& type) { return leaf(node, type, prefix, frozen); };
+    const std::vector<Value> outputs = append_graph(made_.graph, unet, leaf_value, [&](Node& node) {
+      node.path = node.path.empty() && prefix.empty() ? "" : prefix + node.path;
+      node.frozen = frozen;
+    });
+    Appended side;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      Value v = outputs[i];
+      if (frozen) v = ops::stop_gradient(b_, v);
+      if (unet.outputs()[i].name == "sample")
+        side.output = v;
+      else
+        side.features[unet.outputs()[i].name] = v;
+    }
+    return side;
+  }
+
+  void emit(const std::vector<LossUse>& losses, const Appended& student, const Appended* teacher) {
+    std::vector<Value> scalars;
+    for (size_t use = 0; use < losses.size(); ++use) {
+      const LossUse& loss = losses[use];
+      LossView view{.predicts_v = options_.predicts_v, .output = student.output, .target = target_, .timestep = timestep_};
+      view.alpha_bar = alpha_bar_;
+      if (teacher != nullptr) view.teacher_output = teacher->output;
+      view.pairs = values_of(loss, student, teacher);
+      const std::string name = loss.name.empty() ? loss.loss->default_name() : loss.name;
+      const Scope scope(b_, "loss." + name);
+      add_terms(name, use, loss.loss->emit(b_, view), scalars);
+    }
+    if (scalars.empty()) throw UserError("[distill] no loss: add a [[loss]] to the recipe");
+    const auto count = static_cast<int64_t>(scalars.size());
+    for (Value& scalar : scalars) scalar = ops::reshape(b_, scalar, {1});
+    const Value terms = ops::concat(b_, scalars, 0);
+    made_.total = ops::reduce_sum(b_, ops::mul(b_, terms, b_.input("loss_weights", f32({count}))), {});
+    b_.output("total", made_.total);
+    b_.output("terms", terms);
+  }
+
+  std::vector<PairValues> values_of(const LossUse& loss, const Appended& student, const Appended* teacher) const {
+    std::vector<PairValues> pairs;
+    ErrorList errors;
+    for (const FeaturePair& pair : loss.pairs) {
+      if (teacher == nullptr) throw UserError("[" + loss.loss->id() + "] compares features with a teacher's, and there is none");
+      const PairValues values{pair, teacher->features.at(pair.teacher), student.features.at(pair.student)};
+      const Shape &from = b_.shape(values.teacher), &to = b_.shape(values.student);
+      if (!(from == to))
+        errors.add(fmt::format("[{}] {} of the teacher is {}, {} of the student {}; a pair has one shape", loss.loss->id(),
+                               pair.teacher, to_string(from), pair.student, to_string(to)));
+      pairs.push_back(values);
+    }
+    errors.throw_if_any();
+    return pairs;
+  }
+
+  void add_terms(const std::string& name, size_t use, const std::vector<LossTerm>& terms, std::vector<Value>& scalars) {
+    ErrorList errors;
+    const auto place = [&](const LossTerm& term) { return "[loss " + name + "] term '" + printable(term.label) + "' "; };
+    if (terms.empty()) errors.add("[loss " + name + "] it emits no term");
+    for (const LossTerm& term : terms) {
+      const TensorType& type = b_.type(term.value);
+      if (!(type == f32({}))) errors.add(place(term) + "is " + to_string(type) + ", needs to be an f32 scalar");
+      const std::string key = term.label.empty() ? name : name + "/" + printable(term.label);
+      for (const JointTerm& other : made_.terms)
+        if (other.key == key)
+          errors.add("[loss " + name + "] '" + key + "' is already a term: give one of the losses another name");
+      made_.terms.push_back({key, use});
+      scalars.push_back(term.value);
+    }
+    errors.throw_if_any();
+  }
+
+  const JointOptions& options_;
+  JointGraph& made_;
+  Builder b_;
+  Value timestep_, alpha_bar_, noisy_, target_;
+};
+
+}  // namespace
+
+JointGraph build_joint_graph(const model::BlockTree* teacher, const model::BlockTree& student, const std::vector<LossUse>& losses,
+                             const JointOptions& options) {
+  JointGraph made;
+  JointBuilder(options, made).run(teacher, student, losses);
+  return made;
+}
+
+}  // namespace espalier::distill
