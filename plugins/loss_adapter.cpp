@@ -16,6 +16,8 @@
 namespace espalier::plugins {
 namespace {
 
+constexpr size_t kMaxCount = 4096;  // operands, attributes
+
 // The graph as one call of a plugin may extend it.
 class Build {
  public:
@@ -46,16 +48,23 @@ class Build {
 
   static esp_status op(void* ctx, esp_str name, const esp_value* inputs, uint64_t input_count, const esp_attr* attrs,
                        uint64_t attr_count, esp_value* result) {
+    if (result == nullptr) return fail("op: the result is at null");
     return contained([&] { *result = self(ctx).add(std::string(view(name)), {inputs, input_count}, {attrs, attr_count}); });
   }
   static esp_status constant(void* ctx, double number, esp_value* result) {
+    if (result == nullptr) return fail("constant: the result is at null");
     return contained([&] { *result = self(ctx).handle(self(ctx).b_.scalar(number)); });
   }
   static esp_status describe(void* ctx, esp_value value, esp_tensor_type* type) {
+    if (type == nullptr) return fail("describe: the type is at null");
     return contained([&] { *type = to_esp(self(ctx).b_.type(self(ctx).value(value))); });
   }
 
   esp_value add(const std::string& name, std::span<const esp_value> inputs, std::span<const esp_attr> attrs) {
+    if ((inputs.size() > 0 && inputs.data() == nullptr) || (attrs.size() > 0 && attrs.data() == nullptr))
+      throw UserError("'" + printable(name) + "' has operands or attributes at null");
+    if (inputs.size() > kMaxCount || attrs.size() > kMaxCount)
+      throw UserError("'" + printable(name) + "' has over " + std::to_string(kMaxCount) + " operands or attributes");
     const OpDef* def = ops::find(name);
     if (def == nullptr) {
       std::vector<std::string> known;
@@ -64,7 +73,10 @@ class Build {
     }
     std::vector<Value> operands;
     for (esp_value input : inputs) operands.push_back(input == 0 ? Value{} : value(input));
-    return handle(b_.op(*def, std::move(operands), attrs_of(attrs)));
+    const Value made = b_.op(*def, std::move(operands), attrs_of(attrs));
+    for (int64_t extent : b_.shape(made).dims())
+      if (extent < 1) throw UserError("'" + name + "' makes " + to_string(b_.type(made)) + "; extents must be at least 1");
+    return handle(made);
   }
 
   Builder& b_;

@@ -21,6 +21,11 @@ esp_attr attr_of(const std::string& name, const AttrValue& value) {
 }
 
 AttrValue value_of(const esp_attr& attr) {
+  const auto need = [&](const void* list) {
+    if (attr.count > 4096 || (attr.count > 0 && list == nullptr))
+      throw UserError("attribute '" + printable(view(attr.name)) + "' has " + std::to_string(attr.count) + " elements" +
+                      (list == nullptr ? " at null" : ", at most 4096 are allowed"));
+  };
   switch (attr.kind) {
     case ESP_ATTR_INT:
       return attr.int_value;
@@ -31,8 +36,10 @@ AttrValue value_of(const esp_attr& attr) {
     case ESP_ATTR_STRING:
       return std::string(view(attr.string_value));
     case ESP_ATTR_INTS:
+      need(attr.ints);
       return std::vector<int64_t>(attr.ints, attr.ints + attr.count);
     case ESP_ATTR_FLOATS:
+      need(attr.floats);
       return std::vector<double>(attr.floats, attr.floats + attr.count);
     default:
       throw UserError("attribute '" + printable(view(attr.name)) + "' is of unknown kind " + std::to_string(attr.kind));

@@ -24,14 +24,14 @@ BlockTree tree_of(const std::string& name) {
 
 /// Pairs with the origins that removing `paths` leaves.
 std::vector<FeaturePair> after_removing(const BlockTree& teacher, const std::vector<std::string>& paths,
-                                        const std::string& granularity) {
+                                        const std::string& granularity, std::vector<std::string>* left_out = nullptr) {
   prune::RemovalPlan plan{.teacher = model::structure_hash(teacher.config)};
   for (const std::string& path : paths) plan.removals.push_back({.path = path});
   const BlockTree student = prune::apply_plan(teacher, plan);
   const prune::OriginMap origins = prune::origin_map(teacher, student);
   // The student as a later run sees it: from its config, with its origin.json.
   const BlockTree reloaded = model::build_tree(model::config_of(student));
-  return feature_pairs(teacher, reloaded, &origins, {.wanted = true, .granularity = granularity});
+  return feature_pairs(teacher, reloaded, &origins, {.wanted = true, .granularity = granularity}, left_out);
 }
 
 bool has(const std::vector<FeaturePair>& pairs, const std::string& teacher, const std::string& student) {
@@ -76,7 +76,8 @@ TEST(FeaturePairs, blocks_pair_with_their_origins_and_not_with_their_numbers) {
   EXPECT_TRUE(has(layer, module + ".transformer_blocks.1", module + ".transformer_blocks.0"));
   EXPECT_TRUE(has(layer, module + ".transformer_blocks.2", module + ".transformer_blocks.1"));
   EXPECT_TRUE(has(layer, module + ".transformer_blocks.6", module + ".transformer_blocks.2"));
-  EXPECT_EQ(layer.size(), 60u - 7 + 1) << "all blocks outside the mid block, and one pair for that";
+  EXPECT_TRUE(has(layer, "up_blocks.2.resnets.1", "up_blocks.2.resnets.1"));
+  EXPECT_EQ(layer.size(), 15u + 60 - 7 + 1) << "resnets and blocks outside the mid block, and one pair for that";
   const auto attention = after_removing(teacher, gone, "self-attention");
   EXPECT_TRUE(has(attention, module + ".transformer_blocks.6.attn1", module + ".transformer_blocks.2.attn1"));
   EXPECT_EQ(after_removing(teacher, gone, "sub-block").size(), 26u);
@@ -98,6 +99,34 @@ TEST(FeaturePairs, removed_pairs_of_an_up_stage_shift_the_numbers_and_the_origin
   EXPECT_TRUE(has(pairs, "up_blocks.3.attentions.2", "up_blocks.3.attentions.1"));
   const auto stages = after_removing(teacher, gone, "block");
   EXPECT_EQ(stages.size(), 9u) << "4 down, mid, 4 up, as in distill-sd";
+}
+
+TEST(FeaturePairs, stages_of_unequal_size_do_not_pair_and_are_named) {
+  // BK-SDM-Tiny: without the innermost stage, the new last down stage has no downsampler, and the up stages shift by one.
+  const BlockTree teacher = tree_of("sd15"), student = tree_of("bk-sdm-tiny");
+  prune::OriginMap origins;
+  for (const model::TensorSpec& spec : model::tensor_specs(student)) {
+    std::string from = spec.name;
+    if (from.starts_with("up_blocks.")) from[10] = static_cast<char>(from[10] + 1);
+    origins.tensors[spec.name] = from;
+  }
+  std::vector<std::string> left_out;
+  const auto pairs = feature_pairs(teacher, student, &origins, {.wanted = true, .granularity = "block"}, &left_out);
+  EXPECT_TRUE(has(pairs, "down_blocks.0", "down_blocks.0"));
+  EXPECT_TRUE(has(pairs, "up_blocks.1", "up_blocks.0"));
+  EXPECT_EQ(pairs.size(), 5u) << "two down stages and three up stages, as in BK-SDM but for its pair of two projections";
+  EXPECT_EQ(left_out,
+            (std::vector<std::string>{"down_blocks.2: only one of it and the teacher's down_blocks.2 ends in a sampler"}));
+}
+
+TEST(FeaturePairs, what_an_origin_map_does_not_know_is_named) {
+  const BlockTree teacher = tree_of("sdxl-base");
+  prune::OriginMap origins = prune::origin_map(teacher, teacher);
+  origins.tensors.erase(origins.tensors.lower_bound("up_blocks.0.resnets.1."),
+                        origins.tensors.lower_bound("up_blocks.0.resnets.1/"));
+  std::vector<std::string> left_out;
+  EXPECT_EQ(feature_pairs(teacher, teacher, &origins, {.wanted = true, .granularity = "sub-block"}, &left_out).size(), 25u);
+  EXPECT_EQ(left_out, (std::vector<std::string>{"up_blocks.0.resnets.1: its origin is not known"}));
 }
 
 TEST(FeaturePairs, layer_without_an_origin_map_is_refused_with_the_way_out) {

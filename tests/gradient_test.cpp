@@ -121,6 +121,74 @@ TEST(Gradient, leaves_composites_of_the_forward_pass_whole) {
     }
 }
 
+TEST(CheckGradient, holds_what_no_cotangent_passes) {
+  const Graph graph = parsed(R"(graph @pair(%x: f32[3]) -> f32[3] {
+  %t = param "teacher" : f32[3] !frozen
+  %s = param "student" : f32[3]
+  %a = mul %x, %t : f32[3] !frozen
+  %b = mul %x, %s : f32[3]
+  %c = stop_gradient %b : f32[3]
+  %d = mul %b, %c : f32[3]
+  %y = sub %d, %a : f32[3]
+  return %y
+})");
+  const autodiff::GradientGraph made = autodiff::with_gradients(graph);
+  const auto rows = autodiff::check_gradient(made, autodiff::random_source(made.graph, 1));
+  ASSERT_EQ(rows.size(), 2u);
+  for (const autodiff::GradientRow& row : rows) EXPECT_LE(row.worst, 1e-7) << row.name;
+}
+
+TEST(CheckGradient, finds_a_gradient_that_is_wrong_in_one_element) {
+  const Graph graph = parsed(R"(graph @f(%x: f32[3,40]) -> f32[] {
+  %s = silu %x : f32[3,40]
+  %y = reduce_mean %s : f32[]
+  return %y
+})");
+  autodiff::GradientGraph made = autodiff::with_gradients(graph);
+  Builder b(made.graph);
+  std::vector<double> off(120, 0.0);
+  off[77] = 1e-3;
+  std::vector<Output> outputs = made.graph.outputs();
+  outputs[1].value = b.op(ops::add_def, {outputs[1].value, b.constant(f32({3, 40}), off)});
+  made.graph.set_outputs(outputs);
+  EXPECT_GT(autodiff::check_gradient(made, autodiff::random_source(made.graph, 1))[0].worst, 1e-4);
+}
+
+TEST(CheckGradient, says_when_numbers_are_not_finite) {
+  const Graph graph = parsed(R"(graph @f(%x: f32[8]) -> f32[8] {
+  %y = sqrt %x : f32[8]
+  return %y
+})");
+  const autodiff::GradientGraph made = autodiff::with_gradients(graph);
+  EXPECT_FALSE(autodiff::check_gradient(made, autodiff::random_source(made.graph, 1))[0].finite);
+  const auto rows = autodiff::check_gradient(made, autodiff::random_source(made.graph, 1, true));
+  EXPECT_TRUE(rows[0].finite);
+  EXPECT_LE(rows[0].worst, 1e-6);
+}
+
+TEST(Gradient, of_narrow_types_has_their_type) {
+  for (const char* dtype : {"f16", "bf16", "f64"}) {
+    const std::string t = dtype;
+    const Graph graph =
+        parsed("graph @narrow(%x: " + t + "[2,4,4,8], %q: " + t + "[2,5,8], %g: f32[3]) -> " + t + "[2,4,4,8] {\n" +
+               "  %w = param \"w\" : " + t + "[8]\n  %c = param \"c\" : " + t + "[8,8,3,3]\n" +
+               "  %n = group_norm_silu %x, %w, %w {groups=2} : " + t + "[2,4,4,8]\n" +
+               "  %v = conv2d %n, %c {padding=[1,1,1,1]} : " + t + "[2,4,4,8]\n" + "  %f = reshape %v {shape=[2,16,8]} : " + t +
+               "[2,16,8]\n" + "  %a = attention %f, %q, %q {heads=2} : " + t + "[2,16,8]\n" +
+               "  %l = layer_norm %a, %w, %w : " + t + "[2,16,8]\n" + "  %h = gelu %l : " + t + "[2,16,8]\n" +
+               "  %m = maximum %h, %a : " + t + "[2,16,8]\n" + "  %r = reshape %m {shape=[2,4,4,8]} : " + t + "[2,4,4,8]\n" +
+               "  %z = gate %x, %r, %g {index=1} : " + t + "[2,4,4,8]\n  return %z\n}\n");
+    const autodiff::GradientGraph made = autodiff::with_gradients(graph);
+    verify(made.graph);
+    EXPECT_EQ(made.wrt.size(), 5u);
+    for (const autodiff::GradientRow& row : autodiff::check_gradient(made, autodiff::random_source(made.graph, 2))) {
+      EXPECT_FALSE(row.absent) << row.name;
+      // The casts between f32 and f64 round in the reference; differences see that.
+      EXPECT_LE(row.worst, 1e-2) << dtype << " " << row.name;
+    }
+  }
+}
+
 TEST(Gradient, of_what_has_none_is_refused_with_op_and_path) {
   Graph graph = parsed(R"(graph @time(%t: f32[2]) -> f32[] {
   %e = timestep_embedding %t {dim=4} : f32[2,4] @time_proj

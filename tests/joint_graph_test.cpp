@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <set>
 
 #include "core/autodiff/gradient.h"
@@ -14,6 +15,7 @@
 #include "core/distill/noise_schedule.h"
 #include "core/io/memory_source.h"
 #include "core/ir/verify.h"
+#include "core/ir/walk.h"
 #include "core/model/model.h"
 #include "core/ops/interpret.h"
 #include "tests/support/losses.h"
@@ -97,32 +99,8 @@ TEST(JointGraph, trains_every_tensor_of_the_student_and_none_of_the_teacher) {
   // Frozen nodes are the teacher's, and no backward node stands in it.
   for (const Node& node : joint.graph.nodes()) {
     if (node.kind == NodeKind::kInput || node.kind == NodeKind::kConstant) continue;
-    EXPECT_EQ(node.frozen, node.path.starts_with("teacher.") || node.label.starts_with("teacher.")) << node.path;
+    EXPECT_EQ(node.frozen, is_inside(node.path, "teacher") || node.label.starts_with("teacher.")) << node.path;
     EXPECT_FALSE(node.frozen && node.grad_of.present());
-  }
-}
-
-TEST(JointGraph, options_of_the_losses_do_what_they_say) {
-  const model::Model teacher = model::load_model(kTeacher);
-  const model::Model student =
-      model::load_model(std::string(ESPALIER_SOURCE_DIR) + "/tests/golden/distill-sdxl-to-ssd-1b/student/unet");
-  const auto terms = [&](const std::vector<std::string>& task, const std::vector<std::string>& feature) {
-    std::vector<std::unique_ptr<LossStrategy>> losses;
-    losses.push_back(our_loss("task", task));
-    losses.push_back(our_loss("feature-kd", feature));
-    const JointGraph joint = build_joint_graph(&teacher.tree, student.tree, uses_of(losses, teacher.tree, student.tree), kSmall);
-    return ops::interpret(joint.graph, same_weights(joint.graph, teacher.weights), false)[1];
-  };
-  const std::vector<double> plain = terms({}, {}), snr = terms({"weighting=min-snr", "gamma=1e-3"}, {}),
-                            high = terms({"weighting=min-snr", "gamma=1000000"}, {}), masked = terms({}, {"mask=two-sigma"}),
-                            normed = terms({}, {"normalise=teacher-norm"});
-  EXPECT_NEAR(high[0], plain[0], 1e-12 * plain[0]) << "no ratio is above gamma: every sample counts whole";
-  EXPECT_LT(snr[0], 0.01 * plain[0]);
-  for (size_t k = 1; k < plain.size(); ++k) {
-    EXPECT_EQ(snr[k], plain[k]) << "min-SNR is the task's alone";
-    EXPECT_GE(plain[k], 0);
-    EXPECT_TRUE(plain[k] == 0 || masked[k] != plain[k]);
-    EXPECT_TRUE(plain[k] == 0 || normed[k] != plain[k]);
   }
 }
 
@@ -138,6 +116,82 @@ class Fake final : public LossStrategy {
  private:
   std::function<std::vector<LossTerm>(Builder&, const LossView&)> emit_;
 };
+
+/// The value of one loss's only term for outputs, targets and features that are given.
+double term_of(LossStrategy& loss, bool predicts_v, const std::vector<double>& output, const std::vector<double>& target,
+               const std::vector<double>& alpha_bar) {
+  Graph graph;
+  Builder b(graph);
+  const auto n = static_cast<int64_t>(alpha_bar.size());
+  const Shape shape{n, 1, 1, static_cast<int64_t>(output.size()) / n};
+  LossView view{.predicts_v = predicts_v, .output = b.input("output", f32(shape)), .target = b.input("target", f32(shape))};
+  view.timestep = b.input("timestep", f32({n}));
+  view.alpha_bar = b.input("alpha_bar", f32({n}));
+  if (loss.pairs().wanted) view.pairs.push_back({{"mid_block", "mid_block"}, view.target, view.output});
+  const std::vector<LossTerm> terms = loss.emit(b, view);
+  EXPECT_EQ(terms.size(), 1u);
+  b.output("term", terms.at(0).value);
+  return ops::interpret(
+      graph, [&](const Node& node) { return node.label == "output"   ? output
+                                            : node.label == "target" ? target
+                                                                     : alpha_bar; },
+      false)[0][0];
+}
+
+TEST(Losses, min_snr_weighs_samples_as_its_formula_says) {
+  const std::vector<double> output{1, 2, 3, 4}, target{0, 0, 1, 1}, alpha_bar{0.9, 0.2};
+  const double first = (1 + 4) / 2.0, second = (4 + 9) / 2.0, high = 0.9 / 0.1, low = 0.2 / 0.8;
+  const auto plain = our_loss("task"), snr = our_loss("task", {"weighting=min-snr"});
+  EXPECT_NEAR(term_of(*plain, false, output, target, alpha_bar), (first + second) / 2, 1e-12);
+  EXPECT_NEAR(term_of(*snr, false, output, target, alpha_bar), (first * 5 / high + second) / 2, 1e-12);
+  EXPECT_NEAR(term_of(*snr, true, output, target, alpha_bar), (first * 5 / (high + 1) + second * low / (low + 1)) / 2, 1e-12);
+  EXPECT_NEAR(term_of(*snr, false, output, target, {0.9, 0.0}), (first * 5 / high + second) / 2, 1e-12) << "no signal at all";
+}
+
+TEST(Losses, two_sigma_counts_far_values_as_zero_each_side_by_its_own) {
+  // Mean 1, deviation 3: the ten is 3 deviations away. Mean 3, deviation 4: the minus fives are at exactly 2, and stay.
+  const std::vector<double> output{10, 0, 0, 0, 0, 0, 0, 0, 0, 0}, target{-5, 5, 5, 5, 5, -5, 5, 5, 5, 5};
+  const auto masked = our_loss("feature-kd", {"mask=two-sigma"}), plain = our_loss("feature-kd");
+  EXPECT_NEAR(term_of(*plain, false, output, target, {0.5}), (15.0 * 15 + 9 * 25) / 10, 1e-12);
+  EXPECT_NEAR(term_of(*masked, false, output, target, {0.5}), 25.0, 1e-12);
+  EXPECT_NEAR(term_of(*masked, false, {3, 3}, {1, 1}, {0.5}), 4.0, 1e-12) << "a constant has no deviation and stays whole";
+}
+
+TEST(Losses, teacher_norm_divides_by_the_teachers_mean_square) {
+  const auto normed = our_loss("feature-kd", {"normalise=teacher-norm"});
+  EXPECT_NEAR(term_of(*normed, false, {1, 2}, {3, 5}, {0.5}), ((4.0 + 9) / 2) / ((9.0 + 25) / 2), 1e-9);
+}
+
+TEST(JointGraph, mixes_the_batch_and_targets_noise_or_velocity) {
+  const model::Model student = model::load_model(kTeacher);
+  for (const bool predicts_v : {false, true}) {
+    JointOptions options = kSmall;
+    options.predicts_v = predicts_v;
+    Fake loss([](Builder& b, const LossView& view) {
+      b.output("target", view.target);
+      return std::vector<LossTerm>{{"", b.scalar(1)}};
+    });
+    const JointGraph joint = build_joint_graph(nullptr, student.tree, {{.loss = &loss}}, options);
+    const auto source = same_weights(joint.graph, student.weights);
+    const auto input = [&](const char* name) { return source(joint.graph.def(joint.graph.find_input(name))); };
+    const std::vector<double> latents = input("latents"), noise = input("noise"), share = input("alpha_bar");
+    Graph target = joint.graph;
+    target.set_outputs({joint.graph.outputs().front()});
+    ASSERT_EQ(target.outputs()[0].name, "target");
+    const std::vector<double> got = ops::interpret(target, source, false)[0];
+    for (size_t i = 0; i < got.size(); ++i) {
+      const double a = share[i / (got.size() / share.size())];
+      EXPECT_NEAR(got[i], predicts_v ? std::sqrt(a) * noise[i] - std::sqrt(1 - a) * latents[i] : noise[i], 1e-12);
+    }
+  }
+}
+
+TEST(JointGraph, refuses_a_model_whose_output_is_not_like_its_latents) {
+  const model::Model nine = model::load_model(std::string(ESPALIER_SOURCE_DIR) + "/tests/golden/nine-channels/unet");
+  const auto loss = our_loss("task");
+  EXPECT_THAT([&] { build_joint_graph(nullptr, nine.tree, {{.loss = loss.get()}}, kSmall); },
+              ThrowsMessage<UserError>(HasSubstr("the student predicts [2,8,8,4], the target is [2,8,8,9]")));
+}
 
 TEST(JointGraph, refuses_losses_that_are_no_sum_of_named_scalars) {
   const model::Model teacher = model::load_model(kTeacher);
@@ -157,6 +211,13 @@ TEST(JointGraph, refuses_losses_that_are_no_sum_of_named_scalars) {
               ThrowsMessage<UserError>(HasSubstr("[loss fake] term '' is f32[2,8,8,4], needs to be an f32 scalar")));
   EXPECT_THAT([&] { built([](Builder&, const LossView&) { return std::vector<LossTerm>{}; }); },
               ThrowsMessage<UserError>(HasSubstr("it emits no term")));
+  EXPECT_THAT(
+      [&] { built([](Builder& b, const LossView&) {
+              return std::vector<LossTerm>{{"a", b.scalar(1)}, {"a", b.scalar(2)}};
+            }); },
+      ThrowsMessage<UserError>(HasSubstr("'fake/a' is already a term of this loss: each needs its own label")));
+  EXPECT_THAT([&] { built(scalar, "grad_norm"); },
+              ThrowsMessage<UserError>(HasSubstr("this key of the metrics belongs to the trainer")));
   EXPECT_THAT([&] { build_joint_graph(nullptr, teacher.tree, {}, kSmall); }, ThrowsMessage<UserError>(HasSubstr("no loss")));
 }
 

@@ -84,7 +84,7 @@ std::vector<Row> rows() {
       {"conv2d_grad_input",
        {image, filter},
        {{"height", int64_t{8}}, {"width", int64_t{0}}},
-       "height and width are 8 and 0, must be at least 1"},
+       "height and width are 8 and 0, must be 1 to 2147483648"},
       {"conv2d_grad_input",
        {f32({1, 8, 8, 6}), filter},
        {{"height", int64_t{8}}, {"width", int64_t{8}}},

@@ -35,18 +35,20 @@ struct GradientRow {
   std::string path;
   TensorType type;
   bool absent = false;          // the loss does not depend on it, and its differences must be zero
+  bool finite = true;           // false: the loss or the gradient is not finite at these numbers, and nothing was compared
   double largest_gradient = 0;  // over elements
   double worst = 0;             // |gradient - difference| along a direction, over largest_gradient · |direction|
 };
 
-/// One row for each of `made.wrt`, in order. `source` gives inputs and parameters; cotangents are drawn from `seed`.
+/// One row for each of `made.wrt`, in order. `source` gives inputs and parameters; cotangents are drawn from `seed`. What
+/// stands behind a stop_gradient or in a frozen node keeps its value while the loss is moved.
 /// A difference below 1e-8 in absolute terms counts as none.
 /// Cost: 4 evaluations of the graph for each direction.
 std::vector<GradientRow> check_gradient(const GradientGraph& made, const ops::InterpretSource& source,
                                         const GradientCheckOptions& options = {});
 
-/// Numbers for inputs and parameters where none are given: N(0,1) for inputs, N(0, 1/fan-in) for weights, U[0.5,1.5] for
-/// parameters of rank 1. A function of seed and name.
-ops::InterpretSource random_source(const Graph& graph, uint64_t seed);
+/// Numbers for inputs and parameters where none are given: N(0,1) for inputs, or U[0,1] with `unit_inputs` (for graphs with
+/// roots and logarithms of them); N(0, 1/fan-in) for weights, U[0.5,1.5] for parameters of rank 1. A function of seed and name.
+ops::InterpretSource random_source(const Graph& graph, uint64_t seed, bool unit_inputs = false);
 
 }  // namespace espalier::autodiff

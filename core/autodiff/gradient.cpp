@@ -62,7 +62,7 @@ class Reverse {
   void sweep(size_t first, size_t last) {
     for (size_t i = last; i-- > first;) {
       const Node& node = graph_.node(i);
-      if (node.kind != NodeKind::kOp || node.results.size() != 1) continue;
+      if (node.kind != NodeKind::kOp) continue;
       const Value result = node.results.front();
       if (!depends(result) || !cotangent(result).present()) continue;
       at(i, [&] { pull_back(i, cotangent(result)); });
@@ -71,6 +71,8 @@ class Reverse {
 
   void pull_back(size_t i, Value d) {
     const Node node = graph_.node(i);  // a copy: rules append nodes
+    if (node.results.size() != 1)
+      internal_error("[" + std::string(*node.op->name) + "] gradients of several results are not implemented");
     Primal primal{graph_.call(node), node.inputs, node.results.front()};
     primal.inputs.resize(primal.call.inputs.size());  // absent optional operands have a place too
     const Vjp& vjp = *node.op->vjp;

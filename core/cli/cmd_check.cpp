@@ -18,7 +18,7 @@ constexpr size_t kMostRows = 20;  // without -v
 
 struct Options {
   std::string graph;
-  bool grad = false, print = false;
+  bool grad = false, print = false, unit_inputs = false;
   uint64_t seed = 0;
   double tolerance = 1e-6;
 };
@@ -37,11 +37,12 @@ bool report(const std::string& name, std::vector<autodiff::GradientRow> rows, co
   table.header({"with respect to", "type", "largest", "off by", ""});
   size_t wrong = 0;
   for (const autodiff::GradientRow& row : rows) {
-    const bool fails = !(row.worst <= options.tolerance);
+    const bool fails = !row.finite || !(row.worst <= options.tolerance);
     wrong += fails;
     if (!fails && table.rows() >= kMostRows && context.verbosity < 1) continue;
-    table.row({row.name, to_string(row.type), short_number(row.largest_gradient), short_number(row.worst),
-               fails        ? "WRONG"
+    table.row({row.name, to_string(row.type), short_number(row.largest_gradient), row.finite ? short_number(row.worst) : "",
+               !row.finite  ? "not finite at these numbers: try another --seed, or --unit-inputs"
+               : fails      ? "WRONG"
                : row.absent ? "nothing depends on it"
                             : ""});
   }
@@ -61,7 +62,7 @@ void run_check(const Options& options, CommandContext& context) {
       context.out << print(passes::canonicalise(passes::dce(made.graph, {}), {}));
       continue;
     }
-    const auto source = autodiff::random_source(made.graph, options.seed);
+    const auto source = autodiff::random_source(made.graph, options.seed, options.unit_inputs);
     if (!report(graph.name, autodiff::check_gradient(made, source, {.seed = options.seed}), options, context))
       context.exit_code = 1;
   }
@@ -83,12 +84,14 @@ void add_check(CLI::App& app, CommandContext& context) {
            "the largest element of a gradient.",
        .examples = {{"espalier check --grad block.eir", "a table, worst first"},
                     {"espalier check --grad block.eir --print", "the graph with its gradients as outputs, nothing is run"}},
-       .exit_codes = "0 every gradient is right, 1 one is wrong, 2 the input is at fault"});
+       .exit_codes = "0 every gradient is right, 1 one is wrong or not finite, 2 the input is at fault"});
   command->add_option("GRAPH", options->graph, "a .eir file, or - for standard input");
   command->add_flag("--grad", options->grad, "check gradients");
   command->add_flag("--print", options->print,
                     "print the graph with its gradients as outputs d.NAME, in canonical form, instead of checking them");
   command->add_option("--seed", options->seed, "of the numbers that inputs, parameters and directions get")->type_name("N");
+  command->add_flag("--unit-inputs", options->unit_inputs,
+                    "draw inputs from [0,1], for graphs with roots and logarithms of them");
   command->add_option("--tolerance", options->tolerance, "largest relative error, default 1e-06")
       ->check(CLI::PositiveNumber)
       ->type_name("X");

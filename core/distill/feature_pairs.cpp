@@ -20,7 +20,7 @@ using model::BlockTree;
 std::vector<std::string> kinds_of(const std::string& granularity) {
   if (granularity == "block") return {"stage"};
   if (granularity == "sub-block") return {"resnet", "attention"};
-  if (granularity == "layer") return {"transformer_block"};
+  if (granularity == "layer") return {"resnet", "transformer_block"};
   if (granularity == "self-attention") return {"attn1"};
   throw UserError("[pairs] '" + printable(granularity) + "' is no granularity" + did_you_mean(granularity, granularities()) +
                   "; it is one of " + join(granularities(), ", "));
@@ -62,6 +62,12 @@ std::string stage_origin(const BlockTree& student, const std::string& stage, con
   return "";
 }
 
+bool ends_in_sampler(const BlockTree& tree, const std::string& stage) {
+  const auto& side = stage.starts_with("up_blocks") ? tree.up : tree.down;
+  const size_t index = std::stoul(stage.substr(stage.find('.') + 1));
+  return index < side.size() && side[index].sampler;
+}
+
 }  // namespace
 
 const std::vector<std::string>& granularities() {
@@ -77,7 +83,7 @@ std::map<std::string, std::string> block_origins(const BlockTree& student, const
          at != origins.tensors.end() && at->first.starts_with(ref.path + "."); ++at) {
       // Tensors of a block inside this one may have come from a block with another number: they say nothing here.
       const std::string inner = at->first.substr(ref.path.size());
-      if (inner.find(".transformer_blocks.") == 0 && ref.kind == "attention") continue;
+      if (ref.kind == "attention" && inner.starts_with(".transformer_blocks.")) continue;
       const bool same_end = at->second.ends_with(inner);
       from.insert(same_end ? at->second.substr(0, at->second.size() - inner.size()) : "");
     }
@@ -87,7 +93,7 @@ std::map<std::string, std::string> block_origins(const BlockTree& student, const
 }
 
 std::vector<FeaturePair> feature_pairs(const BlockTree& teacher, const BlockTree& student, const prune::OriginMap* origins,
-                                       const PairsRequest& request) {
+                                       const PairsRequest& request, std::vector<std::string>* left_out) {
   if (request.granularity.empty()) return checked(teacher, student, request.listed);
   const std::vector<std::string> kinds = kinds_of(request.granularity);
   if (origins == nullptr && (request.granularity == "layer" || request.granularity == "self-attention"))
@@ -98,24 +104,32 @@ std::vector<FeaturePair> feature_pairs(const BlockTree& teacher, const BlockTree
       origins != nullptr ? block_origins(student, *origins) : std::map<std::string, std::string>{};
   const std::vector<std::string> of_teacher = features_of(teacher);
   std::vector<FeaturePair> pairs;
-  const auto add = [&](const std::string& from, const std::string& path) {
-    if (!from.empty() && contains(of_teacher, from)) pairs.push_back({from, path});
+  const auto add = [&](const std::string& from, const BlockRef& ref) {
+    std::string why;
+    if (from.empty())
+      why = "its origin is not known";
+    else if (!contains(of_teacher, from))
+      why = "the teacher has no " + from;
+    else if (ref.kind == "stage" && ends_in_sampler(teacher, from) != ends_in_sampler(student, ref.path))
+      why = "only one of it and the teacher's " + from + " ends in a sampler";
+    if (why.empty())
+      pairs.push_back({from, ref.path});
+    else if (left_out != nullptr)
+      left_out->push_back(ref.path + ": " + why);
   };
-  bool mid_done = false;
   for (const BlockRef& ref : block_refs(student)) {
-    if (is_inside(ref.path, "mid_block")) {
-      if (!mid_done && teacher.mid)
-        add("mid_block", student.mid->resnets.size() == 1 && !student.mid->attention ? "mid_block.resnets.0" : "mid_block");
-      mid_done = true;
-      continue;
-    }
-    if (std::find(kinds.begin(), kinds.end(), ref.kind) == kinds.end()) continue;
+    if (ref.path == "mid_block" && teacher.mid)
+      pairs.push_back(
+          {"mid_block", student.mid->resnets.size() == 1 && !student.mid->attention ? "mid_block.resnets.0" : "mid_block"});
+    if (is_inside(ref.path, "mid_block") || std::find(kinds.begin(), kinds.end(), ref.kind) == kinds.end()) continue;
     if (origins == nullptr)
-      add(ref.origin, ref.path);
+      add(ref.origin, ref);
     else if (ref.kind == "stage")
-      add(stage_origin(student, ref.path, known), ref.path);
+      add(stage_origin(student, ref.path, known), ref);
     else if (const auto at = known.find(ref.path); at != known.end())
-      add(at->second, ref.path);
+      add(at->second, ref);
+    else
+      add("", ref);
   }
   if (pairs.empty()) throw UserError("[pairs] no feature of the student has a counterpart in the teacher");
   return pairs;

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "core/ir/append.h"
+#include "core/ir/verify.h"
 #include "core/model/unet_graph.h"
 #include "core/ops/elementwise_binary.h"
 #include "core/ops/elementwise_unary.h"
@@ -43,6 +44,7 @@ class JointBuilder {
     std::optional<Appended> teacher_side;
     if (of_teacher) teacher_side = append(*of_teacher, kTeacherPrefix, true);
     const Appended student_side = append(of_student, "", false);
+    need_equal_outputs(teacher_side ? &*teacher_side : nullptr, student_side);
     emit(losses, student_side, teacher_side ? &*teacher_side : nullptr);
   }
 
@@ -66,6 +68,17 @@ class JointBuilder {
         errors.add("[distill] the teacher reads " + name + " " + to_string(teacher.type(v).shape) + ", the student " +
                    to_string(student.type(other).shape));
     }
+    errors.throw_if_any();
+  }
+
+  void need_equal_outputs(const Appended* teacher, const Appended& student) const {
+    ErrorList errors;
+    const Shape &made = b_.shape(student.output), &wanted = b_.shape(target_);
+    if (!(made == wanted))
+      errors.add("[distill] the student predicts " + to_string(made) + ", the target is " + to_string(wanted) +
+                 "; a model with other input than output channels is not trained here");
+    if (teacher != nullptr && !(b_.shape(teacher->output) == made))
+      errors.add("[distill] the teacher predicts " + to_string(b_.shape(teacher->output)) + ", the student " + to_string(made));
     errors.throw_if_any();
   }
 
@@ -103,7 +116,7 @@ class JointBuilder {
   Appended append(const Graph& unet, const std::string& prefix, bool frozen) {
     const auto leaf_value = [&](const Node& node, const TensorType& type) { return leaf(node, type, prefix, frozen); };
     const std::vector<Value> outputs = append_graph(made_.graph, unet, leaf_value, [&](Node& node) {
-      node.path = node.path.empty() && prefix.empty() ? "" : prefix + node.path;
+      node.path = node.path.empty() && !prefix.empty() ? prefix.substr(0, prefix.size() - 1) : prefix + node.path;
       node.frozen = frozen;
     });
     Appended side;
@@ -142,8 +155,9 @@ class JointBuilder {
   std::vector<PairValues> values_of(const LossUse& loss, const Appended& student, const Appended* teacher) const {
     std::vector<PairValues> pairs;
     ErrorList errors;
+    if (teacher == nullptr && (loss.loss->pairs().wanted || !loss.pairs.empty()))
+      throw UserError("[" + loss.loss->id() + "] compares features with a teacher's, and there is none");
     for (const FeaturePair& pair : loss.pairs) {
-      if (teacher == nullptr) throw UserError("[" + loss.loss->id() + "] compares features with a teacher's, and there is none");
       const PairValues values{pair, teacher->features.at(pair.teacher), student.features.at(pair.student)};
       const Shape &from = b_.shape(values.teacher), &to = b_.shape(values.student);
       if (!(from == to))
@@ -159,13 +173,16 @@ class JointBuilder {
     ErrorList errors;
     const auto place = [&](const LossTerm& term) { return "[loss " + name + "] term '" + printable(term.label) + "' "; };
     if (terms.empty()) errors.add("[loss " + name + "] it emits no term");
+    if (name == "step" || name == "total" || name == "grad_norm" || name.starts_with("val/"))
+      errors.add("[loss " + name + "] this key of the metrics belongs to the trainer: give the loss another name");
     for (const LossTerm& term : terms) {
       const TensorType& type = b_.type(term.value);
       if (!(type == f32({}))) errors.add(place(term) + "is " + to_string(type) + ", needs to be an f32 scalar");
-      const std::string key = term.label.empty() ? name : name + "/" + printable(term.label);
+      const std::string key = term.label.empty() ? name : name + "/" + printable(term.label, 400);
       for (const JointTerm& other : made_.terms)
         if (other.key == key)
-          errors.add("[loss " + name + "] '" + key + "' is already a term: give one of the losses another name");
+          errors.add("[loss " + name + "] '" + key + "' is already a term" +
+                     (other.use == use ? " of this loss: each needs its own label" : ": give one of the losses another name"));
       made_.terms.push_back({key, use});
       scalars.push_back(term.value);
     }
@@ -184,6 +201,7 @@ JointGraph build_joint_graph(const model::BlockTree* teacher, const model::Block
                              const JointOptions& options) {
   JointGraph made;
   JointBuilder(options, made).run(teacher, student, losses);
+  verify(made.graph);  // plugins wrote part of it
   return made;
 }
 

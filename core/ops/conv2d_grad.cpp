@@ -22,12 +22,13 @@ void need_result_shape(const OpCall& call, size_t i, const Shape& x, const Shape
   need_shape(call, i, conv2d_shape(call, conv2d_geometry(call, weight), x, weight), "the convolution's result");
 }
 
-/// The extents of an image or filter as attributes: {first, second} of `names`, at least 1.
+/// The extents of an image or filter as attributes: 1 to 2^31, so that no sum with a padding overflows.
 std::array<int64_t, 2> extents(const OpCall& call, const char* first, const char* second) {
   const std::array<int64_t, 2> e{call.attrs.i(first), call.attrs.i(second)};
-  if (e[0] < 1 || e[1] < 1)
+  constexpr int64_t kMost = int64_t{1} << 31;
+  if (e[0] < 1 || e[1] < 1 || e[0] > kMost || e[1] > kMost)
     refuse(call, std::string(first) + " and " + second + " are " + std::to_string(e[0]) + " and " + std::to_string(e[1]) +
-                     ", must be at least 1");
+                     ", must be 1 to " + std::to_string(kMost));
   return e;
 }
 

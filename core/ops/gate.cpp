@@ -36,7 +36,8 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
   out[0].fill([&](int64_t i) { return gate == 0 ? x[i] : x[i] + gate * (y[i] - x[i]); });
 }
 
-// The gate's own cotangent is its unit's score: how much the loss would change were the unit let through more.
+// The gate's own cotangent is its unit's score: how much the loss would change were the unit let through more. It reads y,
+// which must be finite for it, also where the gate is shut.
 std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
   const DType dtype = b.type(d).dtype;
   const int64_t index = primal.call.attrs.i("index"), count = primal.call.inputs[2].shape[0];

@@ -1,5 +1,6 @@
 #include "core/ops/vjp_common.h"
 
+#include "core/ops/cast.h"
 #include "core/ops/elementwise_binary.h"
 #include "core/ops/elementwise_unary.h"
 #include "core/ops/movement.h"
@@ -38,7 +39,12 @@ Value sum_to(Builder& b, Value x, const Shape& shape) {
 }
 
 std::vector<Value> norm_vjp(Builder& b, const Primal& primal, Value d, const Shape& view, const std::vector<int64_t>& axes) {
-  const Value x = primal.inputs[0], weight = primal.inputs[1];
+  // Statistics of narrow types are taken in f32: squares of f16 overflow, and a small eps rounds to nothing.
+  const DType dtype = b.type(d).dtype, wide = dtype == DType::kF64 ? dtype : DType::kF32;
+  const auto widened = [&](Value v) { return b.type(v).dtype == wide ? v : cast(b, v, wide); };
+  const auto narrowed = [&](Value v) { return wide == dtype ? v : cast(b, v, dtype); };
+  const Value x = widened(primal.inputs[0]), weight = widened(primal.inputs[1]);
+  d = widened(d);
   const Shape shape = b.shape(x);
   const auto mean = [&](Value v) { return reduce_mean(b, v, axes, true); };
   const Value seen = reshape(b, x, view);
@@ -52,7 +58,7 @@ std::vector<Value> norm_vjp(Builder& b, const Primal& primal, Value d, const Sha
   const Value d_normal = reshape(b, mul(b, d, weight), view);
   const Value along = mul(b, normal, mean(mul(b, d_normal, normal)));
   const Value d_x = mul(b, sub(b, sub(b, d_normal, mean(d_normal)), along), scale);
-  return {reshape(b, d_x, shape), d_weight, d_bias};
+  return {narrowed(reshape(b, d_x, shape)), narrowed(d_weight), narrowed(d_bias)};
 }
 
 }  // namespace espalier::ops

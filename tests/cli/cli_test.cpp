@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -156,6 +157,23 @@ TEST(Cli, a_full_disk_is_an_error_and_not_a_success) {
   const CommandResult result = testing::run_command({"/bin/sh", "-c", ESPALIER_BUILD_DIR "/bin/espalier ops > /dev/full"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.err, "espalier: [stdout] cannot write the result: is the disk full or the reader gone\n");
+}
+
+TEST(Cli, check_grad_tells_right_from_not_finite) {
+  const std::string folder = ESPALIER_SOURCE_DIR "/tests/ir/grad/";
+  const CommandResult good = run_espalier({"check", "--grad", folder + "conv2d.eir"});
+  EXPECT_EQ(good.exit_code, 0) << good.err;
+  EXPECT_NE(good.out.find("2 of 2 gradients are within 1e-06 of finite differences\n"), std::string::npos) << good.out;
+  const CommandResult stopped = run_espalier({"check", "--grad", folder + "stop_gradient.eir"});
+  EXPECT_EQ(stopped.exit_code, 0) << stopped.out;
+  EXPECT_NE(stopped.out.find("nothing depends on it"), std::string::npos) << stopped.out;
+  const std::string root = ::testing::TempDir() + "/espalier-root.eir";
+  std::ofstream(root) << "graph @root(%x: f32[8]) -> f32[8] {\n  %y = sqrt %x : f32[8]\n  return %y\n}\n";
+  const CommandResult negative = run_espalier({"check", "--grad", root});
+  EXPECT_EQ(negative.exit_code, 1) << negative.out;
+  EXPECT_NE(negative.out.find("not finite at these numbers: try another --seed, or --unit-inputs"), std::string::npos);
+  EXPECT_EQ(run_espalier({"check", "--grad", root, "--unit-inputs"}).exit_code, 0);
+  EXPECT_EQ(run_espalier({"check", folder + "conv2d.eir"}).err, "espalier: [check] say what to check: --grad\n");
 }
 
 TEST(Cli, ctrl_c_ends_a_run_with_exit_code_3_and_nothing_written) {

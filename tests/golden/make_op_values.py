@@ -71,6 +71,33 @@ def conv(shape, weight, bias, stride, padding):
          lambda x, w, b: nhwc(F.conv2d(F.pad(nchw(x), (left, right, top, bottom)), w, b, stride=stride)))
 
 
+def conv_grads(shape, weight, stride, padding):
+    """Both gradients of a convolution, by PyTorch's own autograd."""
+    top, left, bottom, right = padding
+
+    def result(x, w):
+        return F.conv2d(F.pad(nchw(x), (left, right, top, bottom)), w, stride=stride)
+
+    d = list(nhwc(result(torch.zeros(shape), torch.zeros(weight))).shape)
+    window = {"stride": stride, "padding": padding}
+
+    def of(which, d_out, x, w):
+        x.requires_grad_(), w.requires_grad_()
+        return torch.autograd.grad(result(x, w), (x, w), nchw(d_out))[which]
+
+    case("conv2d_grad_input", [d, weight], {**window, "height": shape[1], "width": shape[2]},
+         lambda d_out, w: of(0, d_out, torch.zeros(shape, dtype=torch.float64), w))
+    case("conv2d_grad_weight", [shape, d], {**window, "kernel_h": weight[2], "kernel_w": weight[3]},
+         lambda x, d_out: of(1, d_out, x, torch.zeros(weight, dtype=torch.float64)))
+
+
+def upsample_grad(d, height, width):
+    def compute(d_out):
+        x = torch.zeros(d[0], d[3], height, width, dtype=torch.float64, requires_grad=True)
+        return nhwc(torch.autograd.grad(F.interpolate(x, size=d[1:3], mode="nearest"), x, nchw(d_out))[0])
+    case("upsample_nearest_grad", [d], {"height": height, "width": width}, compute)
+
+
 def heads_of(x, heads):
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
@@ -101,8 +128,8 @@ def embedding(t, dim, flip, shift, max_period):
 
 def main():
     for op, function in {"gelu": F.gelu, "sigmoid": torch.sigmoid, "silu": F.silu, "tanh": torch.tanh, "abs": torch.abs,
-                         "cos": torch.cos, "erf": torch.erf, "exp": torch.exp, "neg": torch.neg, "sin": torch.sin,
-                         "square": torch.square}.items():
+                         "cos": torch.cos, "erf": torch.erf, "exp": torch.exp, "neg": torch.neg, "sign": torch.sign, "sin": torch.sin,
+                         "square": torch.square, "stop_gradient": torch.detach}.items():
         case(op, [[3, 7]], {}, function)
     for op in ("log", "rsqrt", "sqrt"):
         case(op, [[3, 7]], {}, getattr(torch, op), positive=(0,))
@@ -113,6 +140,9 @@ def main():
     conv([1, 8, 7, 4], [6, 4, 3, 3], True, 2, [0, 0, 1, 1])
     conv([1, 9, 6, 3], [4, 3, 5, 2], False, 3, [2, 0, 1, 1])
     conv([2, 4, 4, 6], [5, 6, 1, 1], True, 1, [0, 0, 0, 0])
+    conv_grads([2, 5, 7, 3], [4, 3, 3, 3], 1, [1, 1, 1, 1])
+    conv_grads([1, 8, 7, 4], [6, 4, 3, 3], 2, [0, 0, 1, 1])
+    conv_grads([1, 9, 6, 3], [4, 3, 5, 2], 3, [2, 0, 1, 1])
     attention(2, 5, 77, 3, 8)
     attention(1, 6, 6, 1, 5)
     for eps in (1e-5, 1e-3):
@@ -142,6 +172,7 @@ def main():
                                         ([1024.0, 7.0], 7, True, 0, 10000), ([981.0], 256, True, 0, 500)):
         embedding(t, dim, flip, shift, period)
     for shape, size in (([1, 4, 5, 2], (8, 10)), ([2, 4, 5, 2], (7, 9)), ([1, 7, 6, 1], (3, 11))):
+        upsample_grad([shape[0], *size, shape[3]], shape[1], shape[2])
         case("upsample_nearest", [shape], {"height": size[0], "width": size[1]},
              lambda x: nhwc(F.interpolate(nchw(x), size=size, mode="nearest")))
     pathlib.Path(__file__).with_name("op_values.txt").write_text("\n".join(LINES))

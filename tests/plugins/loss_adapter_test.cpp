@@ -52,6 +52,9 @@ TEST(LossAdapter, what_a_loss_gets_wrong_is_said_with_its_id) {
   EXPECT_THAT(emit("bad-shapes"), ThrowsMessage<UserError>(HasSubstr("[zoo.loss] [sub] a is f32[2,4,4,3] and c is f32[2]")));
   EXPECT_THAT(emit("unknown-attribute"),
               ThrowsMessage<UserError>(HasSubstr("[reduce_mean] unknown attribute 'axis'; did you mean 'axes'?")));
+  EXPECT_THAT(emit("null-operands"), ThrowsMessage<UserError>(HasSubstr("'square' has operands or attributes at null")));
+  EXPECT_THAT(emit("null-list"), ThrowsMessage<UserError>(HasSubstr("attribute 'axes' has 3 elements at null")));
+  EXPECT_THAT(emit("no-elements"), ThrowsMessage<UserError>(HasSubstr("'broadcast' makes f32[0]; extents must be at least 1")));
   EXPECT_THAT(emit("made-up-handle"), ThrowsMessage<UserError>(HasSubstr("a value handle is not of this call")));
   const auto stale = [] {
     const auto loss = zoo_loss("stale-handle");

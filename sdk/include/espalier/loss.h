@@ -15,8 +15,8 @@ extern "C" {
  * another call is refused. */
 typedef uint64_t esp_value;
 
-/* Appends to the graph. Every function is [worker], copies what it is given, and on failure has put the reason (which op,
- * which shapes) into the error sink: return the status as it is. */
+/* Appends to the graph. Valid during the call that gave it, as the sink is: keep neither. Every function is [worker], copies what
+ * it is given, and on failure has put the reason (which op, which shapes) into the error sink: return the status as it is. */
 typedef struct esp_graph_build {
   uint32_t struct_size;
   uint32_t reserved;

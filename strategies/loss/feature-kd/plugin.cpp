@@ -27,7 +27,7 @@ struct FeatureKd : esp::loss<FeatureKd> {
   static esp::value within_two_sigma(const esp::value& x) {
     const esp::value centred = x - mean_per_sample(x, true);
     const esp::value bound = 2.0 * sqrt(mean_per_sample(square(centred), true));
-    return x * (0.5 * (1.0 + sign(bound - abs(centred))));
+    return x * (1.0 - maximum(sign(abs(centred) - bound), number(x, 0)));
   }
 
   void emit(const esp::loss_view& in, esp::loss_terms& out) const {

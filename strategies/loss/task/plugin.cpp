@@ -22,8 +22,10 @@ struct Task : esp::loss<Task> {
     const esp::value error = square(in.output() - in.target());
     if (weighting == "none") return out.term(mean(error));
     const esp::value signal = in.alpha_bar(), snr = signal / (1.0 - signal);
-    const esp::value capped = minimum(snr, number(snr, gamma));
-    out.term(mean(mean_per_sample(error) * (in.predicts_v() ? capped / (snr + 1.0) : capped / snr)));
+    // min(SNR, γ) / SNR is min(1, γ / SNR), which is finite where no signal is left.
+    const esp::value weight =
+        in.predicts_v() ? minimum(snr, number(snr, gamma)) / (snr + 1.0) : minimum(number(snr, 1), gamma / snr);
+    out.term(mean(mean_per_sample(error) * weight));
   }
 };
 

@@ -34,27 +34,35 @@ static esp_status emit(void* self, const esp_loss_view* view, esp_loss_sink sink
   esp_value difference, squared, term;
   esp_status status;
   (void)self;
-  if (is("no-term")) return ESP_OK;
   if (is("stale-handle") && kept != 0) return one(build, "square", kept, 0, &squared);
   kept = view->output;
   if (is("made-up-handle")) return one(build, "square", (view->output & ~(uint64_t)0xffffffff) | 4000, 0, &squared);
   if (is("unknown-op")) return one(build, "sqare", view->output, 0, &squared);
   if (is("bad-shapes")) return one(build, "sub", view->output, view->alpha_bar, &difference);
+  if (is("null-operands")) return build->op(build->ctx, text("square"), 0, 1, 0, 0, &squared);
+  if (is("null-list")) {
+    esp_attr attr = {.name = TEXT("axes"), .kind = ESP_ATTR_INTS, .count = 3};
+    return build->op(build->ctx, text("reduce_mean"), &view->output, 1, &attr, 1, &term);
+  }
+  if (is("no-elements")) {
+    int64_t shape[] = {0};
+    esp_attr attr = {.name = TEXT("shape"), .kind = ESP_ATTR_INTS, .ints = shape, .count = 1};
+    if ((status = build->constant(build->ctx, 1, &term)) != ESP_OK) return status;
+    return build->op(build->ctx, text("broadcast"), &term, 1, &attr, 1, &squared);
+  }
   if (is("unknown-attribute")) {
     esp_attr attr = {.name = TEXT("axis"), .kind = ESP_ATTR_INT, .int_value = 1};
     return build->op(build->ctx, text("reduce_mean"), &view->output, 1, &attr, 1, &term);
   }
   if ((status = one(build, "sub", view->output, view->target, &difference)) != ESP_OK) return status;
   if ((status = one(build, "square", difference, 0, &squared)) != ESP_OK) return status;
-  if (is("vector-term")) return sink.term(sink.ctx, text(""), squared);
   if ((status = one(build, "reduce_mean", squared, 0, &term)) != ESP_OK) return status;
-  if (is("same-label") && (status = sink.term(sink.ctx, text("a"), term)) != ESP_OK) return status;
-  return sink.term(sink.ctx, text(is("same-label") ? "a" : ""), term);
+  return sink.term(sink.ctx, text(""), term);
 }
 
-static const esp_str choices[] = {TEXT("none"),           TEXT("no-term"),           TEXT("stale-handle"),
-                                  TEXT("made-up-handle"), TEXT("unknown-op"),        TEXT("bad-shapes"),
-                                  TEXT("vector-term"),    TEXT("unknown-attribute"), TEXT("same-label")};
+static const esp_str choices[] = {TEXT("none"),          TEXT("stale-handle"), TEXT("made-up-handle"),
+                                  TEXT("unknown-op"),    TEXT("bad-shapes"),   TEXT("unknown-attribute"),
+                                  TEXT("null-operands"), TEXT("null-list"),    TEXT("no-elements")};
 static const esp_param_spec params[] = {{.struct_size = sizeof(esp_param_spec),
                                          .kind = ESP_PARAM_CHOICE,
                                          .name = TEXT("fault"),

@@ -13,7 +13,6 @@
 #define ESPALIER_SDK_LOSS_HPP
 
 #include <initializer_list>
-#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -24,19 +23,25 @@
 namespace esp {
 inline namespace v0 {
 
-/// One attribute of an op: {"heads", 8}, {"keep_dims", true}, {"axes", {1, 2}}.
+/// One attribute of an op: {"heads", 8}, {"keep_dims", true}, {"axes", {1, 2}}, {"to", "f16"}.
 class attr {
  public:
   attr(std::string_view name, int64_t v) : attr(name, int32_t{ESP_ATTR_INT}, nullptr) { raw_.int_value = v; }
   attr(std::string_view name, int v) : attr(name, static_cast<int64_t>(v)) {}
   attr(std::string_view name, bool v) : attr(name, int32_t{ESP_ATTR_BOOL}, nullptr) { raw_.int_value = v ? 1 : 0; }
   attr(std::string_view name, double v) : attr(name, int32_t{ESP_ATTR_FLOAT}, nullptr) { raw_.float_value = v; }
+  /// `v` must outlive the attr; a literal does.
+  attr(std::string_view name, std::string_view v) : attr(name, int32_t{ESP_ATTR_STRING}, nullptr) { raw_.string_value = str(v); }
+  attr(std::string_view name, const char* v) : attr(name, std::string_view(v)) {}
+  attr(std::string_view name, std::initializer_list<int64_t> v) : attr(name, std::vector<int64_t>(v)) {}
+  attr(std::string_view name, std::vector<double> v) : attr(name, int32_t{ESP_ATTR_FLOATS}, nullptr) { floats_ = std::move(v); }
   attr(std::string_view name, std::vector<int64_t> v) : attr(name, int32_t{ESP_ATTR_INTS}, nullptr) { ints_ = std::move(v); }
   /// Borrows from this attr.
   esp_attr raw() const {
     esp_attr a = raw_;
     a.ints = ints_.data();
-    a.count = ints_.size();
+    a.floats = floats_.data();
+    a.count = a.kind == ESP_ATTR_FLOATS ? floats_.size() : ints_.size();
     return a;
   }
 
@@ -47,6 +52,7 @@ class attr {
   }
   esp_attr raw_{};
   std::vector<int64_t> ints_;
+  std::vector<double> floats_;
 };
 
 /// A value of the graph; cheap to copy, valid during the call that gave it.
@@ -70,6 +76,7 @@ class value {
 
 /// Any op of `espalier ops`: op("maximum", {a, b}), op("reduce_sum", {x}, {{"axes", {1, 2}}}). The first operand is present.
 inline value op(std::string_view name, std::initializer_list<value> inputs, const std::vector<attr>& attrs = {}) {
+  if (inputs.size() == 0 || !*inputs.begin()) throw invalid("the first operand of '" + std::string(name) + "' is no value");
   const esp_graph_build* build = inputs.begin()->build();
   std::vector<esp_value> handles;
   for (const value& v : inputs) handles.push_back(v.handle());
@@ -116,6 +123,7 @@ inline value sum(const value& x) { return op("reduce_sum", {x}); }
 inline value mean_per_sample(const value& x, bool keep_dims = false) {
   std::vector<int64_t> axes;
   for (int32_t i = 1; i < x.type().rank; ++i) axes.push_back(i);
+  if (axes.empty()) return x;  // no axes would mean all
   return op("reduce_mean", {x}, {{"axes", std::move(axes)}, {"keep_dims", keep_dims}});
 }
 /// Mean squared difference: a scalar.
@@ -178,8 +186,8 @@ class loss {
       esp_loss_vtable t{};
       t.struct_size = sizeof(t);
       if constexpr (requires { Self::name; }) t.default_name = str(Self::name);
-      t.create = &create;
-      t.destroy = &destroy;
+      t.create = &detail::instance<Self>::create;
+      t.destroy = &detail::instance<Self>::destroy;
       t.emit = &emit_terms;
       return t;
     }();
@@ -187,14 +195,6 @@ class loss {
   }
 
  private:
-  static esp_status create(const esp_param_value* values, uint64_t count, void** self) noexcept {
-    return guard([&] {
-      auto made = std::make_unique<Self>();
-      detail::assign_all(*made, values, count);
-      *self = made.release();
-    });
-  }
-  static void destroy(void* self) noexcept { delete static_cast<Self*>(self); }
   static esp_status emit_terms(void* self, const esp_loss_view* raw, esp_loss_sink sink) noexcept {
     return guard([&] {
       loss_terms terms(sink);

@@ -15,6 +15,7 @@
 #include <deque>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -152,6 +153,7 @@ void assign(C& self, const param<B, T>& p, const esp_param_value& value) {
     self.*p.member = string(value.string_value);
   else if constexpr (std::is_same_v<T, feature_pairs>) {
     (self.*p.member).granularity = string(value.string_value);
+    (self.*p.member).listed.clear();
     for (uint64_t i = 0; i < value.string_count; ++i) (self.*p.member).listed.push_back(string(value.strings[i]));
   } else {
     (self.*p.member).clear();
@@ -192,6 +194,19 @@ void assign_all(C& self, const esp_param_value* values, uint64_t count) {
     std::apply([&](const auto&... p) { (assign(self, p, values[i++]), ...); }, C::params());
   }
 }
+
+/// `create` and `destroy` of a component whose instances are objects of Self.
+template <typename Self>
+struct instance {
+  static esp_status create(const esp_param_value* values, uint64_t count, void** self) noexcept {
+    return guard([&] {
+      auto made = std::make_unique<Self>();
+      assign_all(*made, values, count);
+      *self = made.release();
+    });
+  }
+  static void destroy(void* self) noexcept { delete static_cast<Self*>(self); }
+};
 
 }  // namespace detail
 }  // namespace v0

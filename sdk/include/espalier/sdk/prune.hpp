@@ -11,7 +11,6 @@
 #define ESPALIER_SDK_PRUNE_HPP
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -147,8 +146,8 @@ class prune {
     static const esp_prune_vtable table = [] {
       esp_prune_vtable t{};
       t.struct_size = sizeof(t);
-      t.create = &create;
-      t.destroy = &destroy;
+      t.create = &detail::instance<Self>::create;
+      t.destroy = &detail::instance<Self>::destroy;
       t.next = &next;
       if constexpr (requires(const Self& s) { s.save(); }) {
         t.save = &save;
@@ -160,14 +159,6 @@ class prune {
   }
 
  private:
-  static esp_status create(const esp_param_value* values, uint64_t count, void** self) noexcept {
-    return guard([&] {
-      auto made = std::make_unique<Self>();
-      detail::assign_all(*made, values, count);
-      *self = made.release();
-    });
-  }
-  static void destroy(void* self) noexcept { delete static_cast<Self*>(self); }
   static esp_status next(void* self, const esp_prune_view* raw, esp_prune_sink sink, int32_t* done) noexcept {
     return guard([&]() -> esp_status {
       try {
