@@ -84,7 +84,7 @@ std::string vtable_fault(const std::string& kind, const void* vtable) {
   }
   if (kind == "esp.loss/1") {
     const auto& v = *static_cast<const esp_loss_vtable*>(vtable);
-    if (const std::string fault = text_fault(v.default_name, "default name"); !fault.empty()) return fault;
+    if (std::string fault = text_fault(v.default_name, "default name"); !fault.empty()) return fault;
     return missing({{"create", v.create != nullptr}, {"destroy", v.destroy != nullptr}, {"emit", v.emit != nullptr}});
   }
   const auto& v = *static_cast<const esp_backend_vtable*>(vtable);

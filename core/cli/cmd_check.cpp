@@ -43,7 +43,7 @@ bool report(const std::string& name, std::vector<autodiff::GradientRow> rows, co
     table.row({row.name, to_string(row.type), short_number(row.largest_gradient), row.finite ? short_number(row.worst) : "",
                !row.finite  ? "not finite at these numbers: try another --seed, or --unit-inputs"
                : fails      ? "WRONG"
-               : row.absent ? "nothing depends on it"
+               : row.absent ? "no gradient reaches it"
                             : ""});
   }
   context.out << "@" << name << '\n' << table.text();
