@@ -34,7 +34,8 @@ Graph one_op(const OpDef& def, const Sample& sample) {
   std::vector<Value> inputs;
   for (size_t i = 0; i < sample.inputs.size(); ++i)
     inputs.push_back(sample.inputs[i].present() ? b.input("x" + std::to_string(i), sample.inputs[i]) : Value{});
-  b.output("y", b.op(def, inputs, sample.attrs));
+  const std::vector<Value> results = b.ops(def, inputs, sample.attrs);
+  for (size_t i = 0; i < results.size(); ++i) b.output("y" + std::to_string(i), results[i]);
   return graph;
 }
 
@@ -85,7 +86,7 @@ TEST(OpGradient, is_refused_with_the_reason_where_there_is_none) {
     ++found;
     EXPECT_FALSE(none->reason.ends_with('.')) << *def->name;
     const autodiff::GradientGraph made = autodiff::with_gradients(one_op(*def, (*def->samples)().front()));
-    ASSERT_EQ(made.not_differentiable.size(), 1u);
+    ASSERT_FALSE(made.not_differentiable.empty());
     EXPECT_EQ(made.not_differentiable[0], "x0: [" + std::string(*def->name) + "] has no gradient: " + std::string(none->reason));
   }
   EXPECT_GT(found, 0u);

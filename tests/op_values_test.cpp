@@ -67,6 +67,11 @@ std::vector<GoldenCase> read_cases() {
     } else if (key == "data") {
       cases.back().data[0].clear();
       for (const std::string& part : split(a, ',')) cases.back().data[0].push_back(std::stod(part));
+    } else if (key == "data_of") {
+      words >> b;
+      std::vector<double>& data = cases.back().data[std::stoull(a)];
+      data.clear();
+      for (const std::string& part : split(b, ',')) data.push_back(std::stod(part));
     } else if (key == "attr") {
       words >> b >> c;
       cases.back().call.attrs.set(a, attribute(b, c));

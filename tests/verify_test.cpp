@@ -135,5 +135,38 @@ TEST(Verify, throws_the_first_ten_faults_and_counts_the_rest) {
   }
 }
 
+TEST(Verify, refuses_to_read_what_an_in_place_op_has_overwritten) {
+  Graph graph;
+  Builder b(graph);
+  const Value sum = b.input("sum", f32({3})), x = b.input("x", f32({3}));
+  const Value view = b.op(ops::reshape_def, {sum}, {{"shape", std::vector<int64_t>{1, 3}}});
+  const Value now = b.op(ops::accumulate_def, {sum, x});
+  b.output("now", b.op(ops::neg_def, {now}));
+  EXPECT_THAT(faults(graph), IsEmpty()) << "the new value may be read, and the old one before";
+  b.op(ops::neg_def, {view});
+  EXPECT_THAT(faults(graph), ElementsAre(HasSubstr("[neg] reads '%v2', which accumulate has overwritten in place")));
+}
+
+TEST(Verify, refuses_the_overwritten_value_as_an_output) {
+  Graph graph;
+  Builder b(graph);
+  const Value sum = b.input("sum", f32({3})), x = b.input("x", f32({3}));
+  b.output("now", b.op(ops::accumulate_def, {sum, x}));
+  b.output("old", sum);
+  EXPECT_THAT(faults(graph), ElementsAre("[return] output \"old\" is '%sum', which accumulate has overwritten in place"));
+}
+
+TEST(Verify, refuses_to_overwrite_what_is_not_an_input_or_is_read_twice) {
+  Graph graph;
+  Builder b(graph);
+  const Value x = b.input("x", f32({3})), weight = b.param("weight", f32({3}));
+  b.op(ops::accumulate_def, {weight, x});
+  b.op(ops::accumulate_def, {b.op(ops::neg_def, {x}), x});
+  b.op(ops::accumulate_def, {x, x});
+  EXPECT_THAT(faults(graph), ElementsAre(HasSubstr("[accumulate] overwrites '%p0' in place, which is not an input of the graph"),
+                                         HasSubstr("[accumulate] overwrites '%v3' in place, which is not an input of the graph"),
+                                         HasSubstr("[accumulate] reads '%x' a second time, which it overwrites in place")));
+}
+
 }  // namespace
 }  // namespace espalier

@@ -203,7 +203,8 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
   for (const lower::OutputCopy& copy : list_.copies) {
     const TensorType& type = list_.graph->type(list_.outputs[copy.output]);
     const void* from = address(copy.from, inputs, outputs);
-    if (copy.from.space == Space::kParam)  // the file's type may be narrower than the graph's
+    if (from == outputs[copy.output]) continue;  // state that an in-place op updated
+    if (copy.from.space == Space::kParam)        // the file's type may be narrower than the graph's
       narrow(type.dtype, widen(host_params_[copy.from.at].type.dtype, from, static_cast<size_t>(type.shape.elements())),
              outputs[copy.output]);
     else

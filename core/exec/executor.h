@@ -31,7 +31,9 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  /// `inputs` and `outputs` in the call list's order, row-major, of the graph's types. Outputs may not overlap anything.
+  /// `inputs` and `outputs` in the call list's order, row-major, of the graph's types. Outputs may not overlap anything, but
+  /// for one that an in-place op makes: that may be given the memory of the input that the op overwrites, and is then not
+  /// copied. Such inputs must be writable.
   /// Calls that only make what a gate of zero leaves out are skipped.
   /// Errors: Interrupted between calls when the user asked to stop.
   void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);

@@ -131,6 +131,12 @@ struct NonDifferentiable {
 struct StopsGradient {};
 using Vjp = std::variant<VjpFn, ThroughParts, StopsGradient, NonDifferentiable>;
 
+/// Result `result` of an in-place op lies in the memory of operand `operand`, which is an input of the graph: state that the
+/// caller keeps. After the op the operand's old value is gone; the verifier refuses a graph that reads it later.
+struct Alias {
+  size_t result = 0, operand = 0;
+};
+
 using InferFn = std::vector<TensorType> (*)(const OpCall&);  // throws VerifyError "[op] what is wrong"
 using CostFn = Cost (*)(const OpCall&);
 using ReferenceFn = void (*)(const OpCall&, std::span<const RefTensor> in, std::span<RefResult> out);
@@ -150,6 +156,7 @@ struct OpDef {
   Required<CostFn> cost;
   Required<ReferenceFn> reference;
   Required<SamplesFn> samples;
+  std::vector<Alias> aliases = {};  // of an in-place op; most ops have none
 };
 
 /// The ops that text may name, for the parser: `OpLookup(ops::all())`, or `ops::registry()`. Views storage that lives

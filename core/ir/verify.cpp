@@ -4,6 +4,7 @@
 #include "core/ir/verify.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "core/base/error.h"
@@ -70,7 +71,10 @@ class Verifier {
         fault("result '%" + graph_.info(v).name + "' has an extent below 1");
     }
     if (node.kind == NodeKind::kOp) {
-      if (sound) op(node);
+      if (sound) {
+        op(node);
+        in_place(node);
+      }
       return;
     }
     if (!node.inputs.empty() || node.results.size() != 1) fault("takes no operands and has one result");
@@ -106,9 +110,46 @@ class Verifier {
     }
   }
 
+  /// The input of the graph that `v` is; absent for any other value. Reshapes are views: they are the same memory.
+  Value input_of(Value v) const {
+    for (const Node* def = &graph_.def(v); def->kind == NodeKind::kOp; def = &graph_.def(v)) {
+      if (def->op == nullptr || *def->op->name != "reshape") return {};
+      v = def->inputs[0];
+    }
+    return graph_.def(v).kind == NodeKind::kInput ? v : Value{};
+  }
+
+  // What an in-place op overwrites is not read by any later node, and not twice by itself.
+  void in_place(const Node& node) {
+    for (size_t i = 0; i < node.inputs.size(); ++i)
+      if (node.inputs[i].present())
+        if (const Value input = input_of(node.inputs[i]); input.present())
+          if (const auto gone = overwritten_.find(input.id); gone != overwritten_.end())
+            fault("reads '%" + graph_.info(node.inputs[i]).name + "', which " + gone->second + " has overwritten in place");
+    if (node.op == nullptr) return;
+    for (const Alias& alias : node.op->aliases) {
+      if (alias.operand >= node.inputs.size() || !node.inputs[alias.operand].present()) continue;
+      const Value state = node.inputs[alias.operand];
+      const Value input = input_of(state);
+      if (!input.present()) {
+        fault("overwrites '%" + graph_.info(state).name + "' in place, which is not an input of the graph");
+        continue;
+      }
+      for (size_t i = 0; i < node.inputs.size(); ++i)
+        if (i != alias.operand && node.inputs[i].present() && input_of(node.inputs[i]) == input)
+          fault("reads '%" + graph_.info(input).name + "' a second time, which it overwrites in place");
+      overwritten_.emplace(input.id, kind_name(node));
+    }
+  }
+
   void outputs() {
     std::set<std::string> names;
     for (const Output& output : graph_.outputs()) {
+      if (output.value.present() && output.value.id < graph_.values().size())
+        if (const Value input = input_of(output.value); input.present())
+          if (const auto gone = overwritten_.find(input.id); gone != overwritten_.end())
+            faults_.push_back("[return] output \"" + output.name + "\" is '%" + graph_.info(input).name + "', which " +
+                              gone->second + " has overwritten in place");
       if (!output.value.present() || output.value.id >= graph_.values().size())
         faults_.push_back("[return] output \"" + output.name + "\" does not exist");
       if (output.name.empty() && graph_.outputs().size() > 1) faults_.push_back("[return] an output of several has no name");
@@ -119,6 +160,7 @@ class Verifier {
   const Graph& graph_;
   size_t index_ = 0;
   std::set<std::pair<NodeKind, std::string>> labels_;
+  std::map<uint32_t, std::string> overwritten_;  // inputs by value id, with the op that overwrote them
   std::vector<std::string> faults_;
 };
 

@@ -43,7 +43,8 @@ struct OutputCopy {
 };
 
 /// Guarantees: values that are live at the same call never share arena bytes; a reshape is no call, its result has the
-/// place of its operand; every arena offset is a multiple of kAlignment.
+/// place of its operand, the result of an in-place op that of the input that it overwrites; every arena offset is a multiple
+/// of kAlignment.
 struct CallList {
   static constexpr uint64_t kAlignment = 64;
 

@@ -62,11 +62,15 @@ class Lowering {
   }
 
  private:
-  // A reshape's result is its operand under another type: both have one root, the value whose memory they are.
+  // A reshape's result is its operand under another type, and an in-place op's result lies where its operand was: both have
+  // one root, the value whose memory they are.
   void find_roots() {
-    for (const Node& node : graph_.nodes())
-      for (Value result : node.results)
-        root_[result.id] = node.kind == NodeKind::kOp && node.is(ops::reshape_def) ? root_[node.inputs[0].id] : result;
+    for (const Node& node : graph_.nodes()) {
+      for (Value result : node.results) root_[result.id] = result;
+      if (node.kind != NodeKind::kOp) continue;
+      if (node.is(ops::reshape_def)) root_[node.results[0].id] = root_[node.inputs[0].id];
+      for (const Alias& alias : node.op->aliases) root_[node.results[alias.result].id] = root_[node.inputs[alias.operand].id];
+    }
   }
 
   void place_outside_arena() {
@@ -118,7 +122,8 @@ class Lowering {
     for (size_t c = 0; c < list_.calls.size(); ++c) {
       const Node& node = graph_.node(list_.calls[c].node);
       for (Value result : node.results) {
-        if (places_[result.id].space != Space::kNone) continue;  // an output: written in place
+        // An output is written in place; what an in-place op makes lies in an input.
+        if (places_[root_[result.id].id].space != Space::kNone) continue;
         of_value[result.id] = static_cast<uint32_t>(lifetimes.size());
         lifetimes.push_back({graph_.type(result).bytes(), c, c});
       }

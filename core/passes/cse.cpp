@@ -34,7 +34,8 @@ Graph cse(const Graph& graph, const Context&) {
   Rewriter rewrite(graph);
   std::map<std::string, Value> first;  // the new value of each key
   for (const Node& node : graph.nodes()) {
-    const bool mergeable = (node.kind == NodeKind::kOp || node.kind == NodeKind::kConstant) && node.results.size() == 1;
+    const bool mergeable = (node.kind == NodeKind::kOp || node.kind == NodeKind::kConstant) && node.results.size() == 1 &&
+                           (node.op == nullptr || node.op->aliases.empty());
     if (!mergeable || node.recompute) {
       rewrite.keep(node);
       continue;

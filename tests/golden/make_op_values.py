@@ -39,8 +39,8 @@ def dims(shape):
     return ",".join(map(str, shape)) if len(shape) else "-"
 
 
-def case(op, shapes, attrs, compute, positive=(), data=None, tolerance=1e-12):
-    """`shapes[i]` None: absent operand. `compute` gets one tensor (or None) for each operand."""
+def case(op, shapes, attrs, compute, positive=(), data=None, tolerance=1e-12, data_of=None):
+    """`shapes[i]` None: absent operand. `compute` gets one tensor (or None) for each operand. `data_of`: {operand: values}."""
     tensors = [None if s is None else operand(i, s, i in positive) for i, s in enumerate(shapes)]
     LINES.append(f"op {op}")
     for i, shape in enumerate(shapes):
@@ -48,6 +48,9 @@ def case(op, shapes, attrs, compute, positive=(), data=None, tolerance=1e-12):
     if data is not None:
         tensors[0] = torch.tensor(data)
         LINES.append("data " + ",".join(map(repr, data)))
+    for i, values in (data_of or {}).items():
+        tensors[i] = torch.tensor(values, dtype=torch.float64)
+        LINES.append(f"data_of {i} " + ",".join(map(repr, values)))
     LINES.extend(attr_line(name, value) for name, value in attrs.items())
     result = compute(*tensors).contiguous()
     flat = result.reshape(-1).tolist()
@@ -126,6 +129,27 @@ def embedding(t, dim, flip, shift, max_period):
          lambda x: get_timestep_embedding(x.float(), dim, flip, shift, 1, max_period).double(), data=t, tolerance=1e-4)
 
 
+def adamw(p, g, m, v, hyper, t, **options):
+    """Step t of torch.optim.AdamW; `hyper` carries lr, the gradients' scale and the corrections of step t."""
+    p = torch.nn.Parameter(p.clone())
+    optimizer = torch.optim.AdamW([p], lr=hyper[0].item(), **options)
+    optimizer.state[p] = {"step": torch.tensor(float(t - 1)), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+    p.grad = g * hyper[1]
+    optimizer.step()
+    return p.detach()
+
+
+def optimizers():
+    for t, beta1, beta2, eps, decay in ((1, 0.9, 0.999, 1e-8, 1e-2), (7, 0.8, 0.95, 1e-3, 0.0)):
+        attrs = {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": decay}
+        case("adamw", [[3, 7]] * 4 + [[4]], attrs,
+             lambda *x: adamw(*x, t, betas=(beta1, beta2), eps=eps, weight_decay=decay), positive=(3,),
+             data_of={4: [0.01, 0.5, 1 - beta1**t, 1 - beta2**t]})
+    case("accumulate", [[3, 7], [3, 7]], {}, lambda a, b: a.clone().add_(b))
+    case("ema", [[3, 7], [3, 7], [1]], {}, lambda a, x, decay: torch.lerp(x, a, decay), data_of={2: [0.9]})
+    case("squared_norm", [[3, 7]], {}, lambda x: torch.linalg.vector_norm(x) ** 2)
+
+
 def main():
     for op, function in {"gelu": F.gelu, "sigmoid": torch.sigmoid, "silu": F.silu, "tanh": torch.tanh, "abs": torch.abs,
                          "cos": torch.cos, "erf": torch.erf, "exp": torch.exp, "neg": torch.neg, "sign": torch.sign, "sin": torch.sin,
@@ -175,6 +199,7 @@ def main():
         upsample_grad([shape[0], *size, shape[3]], shape[1], shape[2])
         case("upsample_nearest", [shape], {"height": size[0], "width": size[1]},
              lambda x: nhwc(F.interpolate(nchw(x), size=size, mode="nearest")))
+    optimizers()
     pathlib.Path(__file__).with_name("op_values.txt").write_text("\n".join(LINES))
 
 

@@ -44,6 +44,17 @@ class ScalarMap final : public Step {
   int64_t count_;
 };
 
+/// f(i, lanes) over [begin, end): whole vectors, then what is left. In place, a loop over floats would not be vectorised: the
+/// compiler cannot know that the streams are either the same or apart.
+template <typename F>
+void by_vectors(int64_t begin, int64_t end, F&& f) {
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) f(i, int64_t{kLanes});
+  if (i < end) f(i, end - i);
+}
+inline Vec take(const float* p, int64_t lanes) { return lanes == kLanes ? load(p) : load_part(p, lanes); }
+inline void put(float* p, Vec v, int64_t lanes) { lanes == kLanes ? store(p, v) : store_part(p, v, lanes); }
+
 inline Verdict accepts_f32(const Device&, const Node& node) { return all_f32(node); }
 
 }  // namespace espalier::cpu::kernels

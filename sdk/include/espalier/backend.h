@@ -48,7 +48,8 @@ enum {
   ESP_SPACE_CONSTANT = 5
 };
 
-/* Place of an operand: a byte offset into the arena, or an index into the arrays of esp_bindings. */
+/* Place of an operand: a byte offset into the arena, or an index into the arrays of esp_bindings. A result in
+ * ESP_SPACE_INPUT is that of an in-place op: it overwrites the input that it is computed from. */
 typedef struct esp_place {
   int32_t space;
   int32_t reserved;
