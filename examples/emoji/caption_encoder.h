@@ -2,11 +2,11 @@
 // Captions to token vectors without any learned weights: the same text gives the same vectors on every machine.
 //
 // Tokens: the group, the subgroup, then each word of the caption (lower case, letters and digits), then padding, kTokens in all.
-// A word's vector is the sum of normal random vectors named after the word (weight 1) and after each run of three characters of
-// "<word>" (together weight 1/2), so that "smile" and "smiling" are near one another; groups and padding have one named vector
-// each. Every token vector is scaled to a root mean square of 1, and half a named vector of its place is added. The pooled vector
-// is the sum of the words' vectors and half the group's and subgroup's in another, wider draw, scaled to a root mean square of 1.
-// The empty caption has padding only, and a pooled vector of zeros.
+// A word's vector is the sum, in equal parts, of a normal random vector named after the word and of those named after each run of
+// three characters of "<word>", so that "smile" and "smiling" are nearer than "smile" and "tractor"; groups and padding have one
+// named vector each. Every token vector is scaled to a root mean square of 1, and half a named vector of its place is added. The
+// pooled vector is the sum of the words' vectors and half the group's and subgroup's, drawn anew at its own width, scaled to a
+// root mean square of 1. The empty caption has padding only, and a pooled vector of zeros.
 
 #include <cstdint>
 #include <string>
