@@ -139,6 +139,18 @@ TEST_F(CacheTest, a_value_that_is_not_finite_is_refused_with_row_and_tensor) {
   EXPECT_THAT(user_error([&] { cache.conditioning(9); }), AllOf(HasSubstr("row 1 ('0-09')"), HasSubstr("not finite")));
 }
 
+TEST_F(CacheTest, sizes_above_what_f16_counts_stay_exact) {
+  CacheInfo info;
+  info.codec = "identity";
+  info.channels = 3;
+  info.tokens = info.embedding = info.pooled = 1;
+  CacheWriter writer(folder_ / "c", info, DType::kF16);
+  const Conditioning one{{Shape{1, 1}, {0}}, {Shape{1}, {0}}, {Shape{6}, {4033, 3025, 0, 0, 1024, 1024}}};
+  writer.add("a", "a", {Shape{1, 1, 3}, {0, 0, 0}}, one);
+  writer.finish(one);
+  EXPECT_EQ(Cache(folder_ / "c").conditioning(0).time_ids.values, one.time_ids.values);
+}
+
 TEST_F(CacheTest, an_unfinished_writer_leaves_nothing) {
   {
     CacheInfo info;

@@ -42,7 +42,8 @@ struct CacheWriter::State {
 
   void write_tensors(const std::string& name, const std::vector<std::pair<std::string, exec::FloatTensor>>& tensors) {
     std::vector<io::TensorDecl> declared;
-    for (const auto& [tensor, values] : tensors) declared.push_back({tensor, {dtype, values.shape}});
+    for (const auto& [tensor, values] : tensors)  // sizes stay f32: f16 has no whole numbers between 2048 and 2050
+      declared.push_back({tensor, {tensor == "time_ids" ? DType::kF32 : dtype, values.shape}});
     io::SafetensorsWriter writer(folder.path() / name, declared);
     for (const auto& [tensor, values] : tensors)
       writer.write(tensor, {f32(values.shape), std::as_bytes(std::span(values.values))});
