@@ -106,7 +106,8 @@ class JointBuilder {
     }
     b_.set_path(prefix + node.path);
     b_.frozen = frozen;
-    const Value param = b_.param(prefix + node.label, type);
+    const bool as_input = !frozen && options_.weights_are_inputs;
+    const Value param = as_input ? b_.input(node.label, type) : b_.param(prefix + node.label, type);
     b_.frozen = false;
     b_.set_path("");
     if (!frozen) made_.trained.push_back(param);

@@ -20,6 +20,7 @@ struct LossUse {
 struct JointOptions {
   int64_t batch = 1, height = 0, width = 0, tokens = 77;  // of the latent, in pixels
   bool predicts_v = false;                                // v-prediction; else epsilon
+  bool weights_are_inputs = false;                        // the student's tensors are inputs of the graph: they change
 };
 
 /// Parameters of the teacher carry this before their name, its nodes before their block path; all of it is frozen.
@@ -36,7 +37,7 @@ struct JointGraph {
   Graph graph;
   std::vector<JointTerm> terms;
   Value total;
-  std::vector<Value> trained;  // parameters of the student, in the order of its tensors
+  std::vector<Value> trained;  // tensors of the student, parameters or inputs, in the order that the graph reads them
 };
 
 /// Builds it. `teacher` may be null: then no loss gets a teacher's output, and none may want pairs.

@@ -85,8 +85,16 @@ void Executor::bind_params(const io::TensorSourcePtr& weights) {
   for (const Call& call : list_.calls)
     for (const Place& place : call.inputs)
       if (call.on_backend && place.space == Space::kParam) on_backend[place.at] = true;
-  for (size_t i = 0; i < host_params_.size(); ++i)
-    params_.push_back(on_backend[i] ? backend_->make_param(host_params_[i]) : nullptr);
+  for (size_t i = 0; i < host_params_.size(); ++i) {
+    if (!on_backend[i]) {
+      params_.push_back(nullptr);
+      continue;
+    }
+    std::shared_ptr<lower::DeviceParam> own;
+    std::shared_ptr<lower::DeviceParam>& param = options_.params ? options_.params->by_name[host_params_[i].name] : own;
+    if (param == nullptr) param = backend_->make_param(host_params_[i]);
+    params_.push_back(param);
+  }
 }
 
 void Executor::make_constants() {
@@ -172,12 +180,19 @@ void Executor::run_reference(const Call& call, const std::vector<const void*>& i
 void Executor::run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
   ESP_CHECK(inputs.size() == list_.inputs.size() && outputs.size() == list_.outputs.size());
   call_ms_.assign(options_.timed ? list_.calls.size() : 0, 0.0);
-  Progress progress("running", list_.calls.size());
+  std::optional<Progress> shown;
+  if (options_.progress) shown.emplace("running", list_.calls.size());
+  const auto advance = [&](size_t calls, std::string_view item = "") {
+    if (shown) shown->add(calls, item);
+  };
+  const auto stop_if_asked = [&] {
+    if (options_.interruptible) check_interrupt();
+  };
   const auto is_zero = [&](const InputGate& gate) { return static_cast<const float*>(inputs[gate.input])[gate.element] == 0; };
   for (const Segment& segment : segments_) {
-    check_interrupt();
+    stop_if_asked();
     if (std::any_of(segment.gates.begin(), segment.gates.end(), is_zero)) {
-      progress.add(segment.last - segment.first);
+      advance(segment.last - segment.first);
       continue;
     }
     if (segment.executable != nullptr) {
@@ -189,15 +204,15 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
                                  "] this backend does not time its calls; run without --profile and --trace");
         std::copy(ms.begin(), ms.end(), call_ms_.begin() + static_cast<std::ptrdiff_t>(segment.first));
       }
-      progress.add(segment.last - segment.first);
+      advance(segment.last - segment.first);
       continue;
     }
     for (size_t i = segment.first; i < segment.last; ++i) {
-      check_interrupt();
+      stop_if_asked();
       const auto begin = std::chrono::steady_clock::now();
       run_reference(list_.calls[i], inputs, outputs);
       if (options_.timed) call_ms_[i] = ms_since(begin);
-      progress.add(1, list_.graph->node(list_.calls[i].node).path);
+      advance(1, list_.graph->node(list_.calls[i].node).path);
     }
   }
   for (const lower::OutputCopy& copy : list_.copies) {

@@ -2,6 +2,7 @@
 // Runs a call list: partitions of backend calls as executables, the calls between them on the reference.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,9 +15,17 @@
 
 namespace espalier::exec {
 
+/// Parameters that several executors share: packed once, whatever the number of graphs that read them.
+struct SharedParams {
+  std::map<std::string, std::shared_ptr<lower::DeviceParam>> by_name;
+};
+
 struct ExecOptions {
-  bool mapped = false;  // --weights mapped: no packed copies; pages of the file are dropped behind each use
-  bool timed = false;   // record the milliseconds of each call
+  bool mapped = false;                        // --weights mapped: no packed copies; pages of the file are dropped behind each use
+  bool timed = false;                         // record the milliseconds of each call
+  std::shared_ptr<SharedParams> params = {};  // shared with other executors of the same weights and backend; null: own ones
+  bool progress = true;                       // show a progress line; a loop over runs has one of its own
+  bool interruptible = true;                  // false: a run that has begun is finished, because it changes state in place
 };
 
 /// Owns the arena, the executables and the parameters of one call list. One run at a time.

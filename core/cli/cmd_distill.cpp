@@ -1,0 +1,110 @@
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/cli/choose_backend.h"
+#include "core/cli/commands.h"
+#include "core/train/run.h"
+#include "plugins/loss_adapter.h"
+#include "plugins/prune_adapter.h"
+#include "plugins/registry.h"
+
+namespace espalier::cli {
+namespace {
+
+struct Options {
+  std::filesystem::path recipe, out;
+  std::vector<std::string> sets;
+  std::string backend = "cpu";
+  std::optional<int64_t> threads;
+  bool resume = false;
+};
+
+/// The plugins of a recipe with their parameters, all checked before anything is read.
+class RecipePlugins {
+ public:
+  RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors) {
+    for (const train::LossSpec& loss : recipe.losses)
+      add(plugins::kLossKind, loss.plugin, train::loss_host_keys(), recipe, registry, errors);
+    for (const train::StageSpec& stage : recipe.stages)
+      if (stage.prune) add(plugins::kPruneKind, *stage.prune, train::prune_host_keys(), recipe, registry, errors);
+  }
+
+  struct Use {
+    const plugins::Component* component;
+    plugins::ParamValues params;
+  };
+  const Use& of(const train::PluginUse& use) const { return uses_.at(use.table); }
+
+ private:
+  void add(std::string_view kind, const train::PluginUse& use, const std::vector<std::string>& host_keys,
+           const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors) {
+    if (use.id.empty()) return;  // reported by the recipe's reader
+    try {
+      const plugins::Component& component = registry.find(kind, use.id);
+      uses_.emplace(use.table,
+                    Use{&component, plugins::resolve_params(component.params, {use.table, recipe.file.string(), host_keys, {}},
+                                                            use.id, errors)});
+    } catch (const UserError& error) {
+      errors.add(use.place + ": " + error.what());
+    }
+  }
+
+  std::map<const toml::table*, Use> uses_;
+};
+
+void run_distill(const Options& options, CommandContext& context) {
+  ErrorList errors;
+  const train::Recipe recipe = train::read_recipe(options.recipe, options.sets, errors);
+  const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
+  const RecipePlugins plugins(recipe, registry, errors);
+  if (options.out.empty()) errors.add("[distill] --out is missing; give a new folder for the run");
+  errors.throw_if_any();
+
+  train::Services services;
+  services.backend =
+      choose_backend(context, options.backend,
+                     options.threads ? std::vector{"threads=" + std::to_string(*options.threads)} : std::vector<std::string>{});
+  services.make_loss = [&](const train::PluginUse& use) {
+    return plugins::make_loss(*plugins.of(use).component, plugins.of(use).params);
+  };
+  services.make_pruner = [&](const train::PluginUse& use) {
+    return plugins::make_pruner(*plugins.of(use).component, plugins.of(use).params);
+  };
+  services.say = [&](const std::string& line) { say_notes(context, {line}); };
+  train::run_recipe(recipe, {options.out, options.resume}, services);
+  context.out << (options.out / "student").string() << '\n';
+}
+
+}  // namespace
+
+void add_distill(CLI::App& app, CommandContext& context) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = begin_command(
+      app, context,
+      {.name = "distill",
+       .summary = "prune in stages and train what is left against the teacher, from a recipe",
+       .description =
+           "Reads recipe.toml: teacher, data, losses, optimizer, stages. Each stage prunes the student and trains it; a gate may "
+           "send "
+           "it back. The run is a new folder with the resolved recipe, metrics (JSONL and TensorBoard), checkpoints, the "
+           "student, a "
+           "model card and a report. A stopped or killed run goes on with --resume and gives the bits of an unbroken one.",
+       .examples = {{"espalier distill recipe.toml --out run1", "the whole run"},
+                    {"espalier distill recipe.toml --out run1 --resume", "go on from the newest good checkpoint"},
+                    {"espalier distill recipe.toml --out run2 --set train.optimizer.lr=3e-4 --set stage.0.steps=100",
+                     "the same recipe with other values"}},
+       .exit_codes = "0 done, 1 failed (a value that is not finite, a gate with on_fail = \"stop\"), 2 the input is at fault, 3 "
+                     "stopped and "
+                     "resumable"});
+  command->add_option("RECIPE", options->recipe, "recipe.toml")->required()->type_name("FILE");
+  add_out(command, options->out, "the run's folder, which must not exist");
+  one_each(command->add_option("--set", options->sets, "lay a value over the recipe: a.b=v, stage.0.steps=10; repeatable"))
+      ->type_name("a.b=v");
+  command->add_flag("--resume", options->resume, "go on with the run in --out; starts it where there is none");
+  command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
+  command->add_option("--threads", options->threads, "threads of the backend; the result does not depend on them")
+      ->type_name("N");
+  on_run(command, context, [options, &context] { run_distill(*options, context); });
+}
+
+}  // namespace espalier::cli

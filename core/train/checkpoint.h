@@ -1,0 +1,75 @@
+#pragma once
+// Checkpoints of a run: RUN/checkpoints/step-00000500-stage-000-attempt-000/{state.safetensors,state.json,manifest.json}, each
+// whole or not there.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/train/metrics.h"
+#include "core/train/student.h"
+
+namespace espalier::train {
+
+/// How far a run is.
+struct Position {
+  int64_t step = 0;     // updates made, those of failed stages included: number of the next row and of its batch
+  int64_t planned = 0;  // updates that count: what the learning rate goes by, and the optimizer's own step number
+  int64_t stage = 0, stage_step = 0;
+  int64_t attempt = 0;  // of the stage: how often its gate has failed
+  bool pruned = false;  // the stage's removals are done
+};
+
+/// What happened at a stage, for the report.
+struct StageRecord {
+  int64_t stage = 0, attempt = 0, step = 0;  // step: at which it began
+  std::vector<std::string> removed;          // paths in the student before it
+  std::string gate;                          // "val/output below 0.02"; empty without one
+  std::optional<float> value;                // of the metric at the end
+  std::string outcome;                       // "met", "failed: rolled back", …; empty while it runs
+};
+
+struct RunState {
+  Position position;
+  MetricsMark mark;
+  std::vector<StageRecord> history;
+};
+
+/// Bytes of one checkpoint of `student`, headers aside.
+uint64_t checkpoint_bytes(const Student& student);
+
+/// Writes it. Guarantees: appears whole or not at all; nothing older is touched. Errors: UserError (space, the system's reason).
+void write_checkpoint(const std::filesystem::path& folder, const Student& student, const RunState& state);
+
+/// Checks the files of a checkpoint against its manifest. "" when good, else what is wrong.
+std::string checkpoint_fault(const std::filesystem::path& folder);
+
+/// Reads what `write_checkpoint` wrote; `base` is what the run's plans are on.
+/// Errors: UserError for a file that is damaged or of another run.
+struct LoadedCheckpoint {
+  std::unique_ptr<Student> student;
+  RunState state;
+};
+LoadedCheckpoint read_checkpoint(const std::filesystem::path& folder, const Base& base, const OptimizerSpec& optimizer,
+                                 bool with_ema);
+
+/// RUN/checkpoints.
+class CheckpointFolder {
+ public:
+  explicit CheckpointFolder(std::filesystem::path run) : folder_(std::move(run) / "checkpoints") {}
+  std::filesystem::path of(const Position& position) const;
+  std::filesystem::path of_stage(int64_t stage) const;  // the state before a stage, for its rollback
+  /// The newest that is good; newer ones are damaged: they are removed and named in `notes`.
+  std::optional<std::filesystem::path> newest_good(std::vector<std::string>& notes) const;
+  /// Removes all but the newest `keep`, and what a killed process left half-removed.
+  void rotate(int64_t keep) const;
+  void remove(const std::filesystem::path& checkpoint) const;
+
+ private:
+  std::vector<std::filesystem::path> steps() const;  // oldest first
+  std::filesystem::path folder_;
+};
+
+}  // namespace espalier::train

@@ -1,0 +1,15 @@
+#pragma once
+// --set a.b=v over a TOML tree.
+
+#include <string>
+
+#include "core/base/error.h"
+#include "core/io/toml.h"
+
+namespace espalier::train {
+
+/// Lays "path=value" over `root`: the path's parts are keys, or indices of arrays; tables on the way are made. The value is
+/// read as TOML, and as a bare string where it is none. Faults ("--set …: …") go to `errors`.
+void lay_over(toml::table& root, const std::string& set, ErrorList& errors);
+
+}  // namespace espalier::train

@@ -1,0 +1,117 @@
+#pragma once
+// recipe.toml: one run, from the teacher to the student. Read strictly, all faults at once.
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/distill/noise_schedule.h"
+#include "core/io/toml.h"
+#include "core/ir/dtype.h"
+
+namespace espalier::train {
+
+/// A plugin that a recipe uses: its id, and the table whose other keys are its parameters.
+struct PluginUse {
+  std::string id;
+  const toml::table* table = nullptr;  // in Recipe::root
+  std::string place;                   // file:line:column of the table
+};
+
+/// A [[loss]].
+struct LossSpec {
+  PluginUse plugin;
+  std::string name;  // key of its terms; empty: the loss's own
+  double weight = 1;
+  std::vector<std::pair<std::string, double>> weights;  // glob over its terms' keys → factor, on top of `weight`
+  int64_t start = 0, end = 0;                           // steps [start, end) in which it counts; end 0: to the end
+};
+
+struct OptimizerSpec {
+  std::string use = "adamw";  // adamw | adamw8bit | adafactor
+  double lr = 1e-4;
+  std::array<double, 2> betas{0.9, 0.999};
+  double eps = 1e-8, weight_decay = 1e-2;
+  double beta2_decay = -0.8, min_rms = 1e-3, clip_rms = 1.0;  // adafactor
+};
+
+struct LrSchedule {
+  std::string use = "constant";  // constant | cosine
+  int64_t warmup = 0;            // steps from 0 to the full rate
+  double final_share = 0;        // cosine: what is left of lr at the end
+};
+
+/// Checked at the end of a stage: met when the metric is below (or above) a number.
+struct Gate {
+  std::string metric;  // "val/output"
+  std::optional<double> below, above;
+};
+
+enum class OnFail { kRollback, kContinue, kStop };
+
+/// A [[stage]]: prune, then train.
+struct StageSpec {
+  std::optional<PluginUse> prune;
+  int64_t steps = 0;
+  std::optional<std::filesystem::path> teacher;  // from here on
+  std::optional<Gate> until;
+  OnFail on_fail = OnFail::kRollback;
+};
+
+struct DataSpec {
+  std::string source;  // tensors | cache
+  std::vector<std::filesystem::path> files;
+  std::filesystem::path path;
+  int64_t validation_rows = 0;
+  double caption_dropout = 0;
+  bool shuffle = true;
+};
+
+struct TrainSpec {
+  int64_t steps = 0;  // of the one stage that a recipe without [[stage]] has
+  int64_t batch_size = 1, accumulate = 1;
+  uint64_t seed = 0;
+  std::optional<double> clip_norm;
+  DType save_dtype = DType::kF32;
+  int64_t checkpoint_every = 500, keep_checkpoints = 2;
+  int64_t validate_every = 0;   // 0: at the end of stages only
+  bool teacher_mapped = false;  // teacher_weights = "mapped": read from the file at each use, least memory
+  OptimizerSpec optimizer;
+  LrSchedule lr_schedule;
+  std::optional<double> ema_decay;
+};
+
+struct Recipe {
+  std::filesystem::path file;
+  std::shared_ptr<toml::table> root;  // shared: PluginUse points into it, and copies of a recipe are cheap
+  std::optional<std::filesystem::path> teacher, student;
+  bool random_student = false;
+  DataSpec data;
+  bool predicts_v = false;
+  distill::NoiseSchedule schedule;
+  std::vector<LossSpec> losses;
+  TrainSpec train;
+  std::vector<StageSpec> stages;  // never empty: without [[stage]] one that prunes nothing
+  int64_t planned_steps() const;
+};
+
+/// Keys of a [[loss]] and of `prune` that are not the plugin's parameters.
+const std::vector<std::string>& loss_host_keys();
+const std::vector<std::string>& prune_host_keys();
+
+/// Reads `file` with each of `sets` ("train.steps=10", "stage.0.prune.use=…") laid over it. Paths become absolute.
+///
+/// Faults go to `errors`, so that those of the plugins' parameters can join them: unknown keys (nearest), wrong types, ranges,
+/// missing keys, paths that are not there. Errors: UserError at once for a file that cannot be read or is no TOML.
+Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& sets, ErrorList& errors);
+
+/// The recipe as TOML with every default of the host filled in, keys sorted, paths absolute: equal recipes give equal text.
+std::string resolved_text(const Recipe& recipe);
+
+}  // namespace espalier::train

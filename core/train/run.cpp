@@ -1,0 +1,248 @@
+#include "core/train/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/interrupt.h"
+#include "core/base/progress.h"
+#include "core/base/text.h"
+#include "core/data/prefetch.h"
+#include "core/train/open_data.h"
+#include "core/train/run_folder.h"
+#include "core/train/stage_plan.h"
+#include "core/train/trainer.h"
+#include "core/train/write_run.h"
+
+namespace espalier::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kBatchesAhead = 2;
+
+class Run {
+ public:
+  Run(const Recipe& recipe, const RunOptions& options, const Services& services)
+      : recipe_(recipe),
+        services_(services),
+        folder_(options.out, recipe, options.resume),
+        checkpoints_(folder_.path()),
+        models_(open_models(recipe)) {}
+
+  void run() {
+    if (folder_.finished()) return say(folder_.path().string() + ": this run is complete");
+    for (const std::string& note : models_.notes) say(note);
+    for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
+    source_ = data::prefetch(open_data(recipe_), kBatchesAhead);
+    begin();
+    metrics_ = std::make_unique<Metrics>(folder_.path(), state_.mark);
+    try {
+      while (state_.position.stage < static_cast<int64_t>(recipe_.stages.size())) stage();
+    } catch (const Interrupted&) {
+      checkpoint();
+      throw Interrupted(fmt::format("[{}] stopped before step {}; the same command with --resume goes on from there",
+                                    folder_.path().string(), state_.position.step));
+    }
+    write_run({recipe_, services_, models_, *student_, state_, *source_, folder_.path()});
+    say(fmt::format("{}: {} steps; the student is in {}", folder_.path().string(), state_.position.step,
+                    (folder_.path() / "student").string()));
+  }
+
+ private:
+  void say(const std::string& line) const { services_.say(line); }
+
+  std::vector<PluginUse> loss_plugins() const {
+    std::vector<PluginUse> uses;
+    for (const LossSpec& loss : recipe_.losses) uses.push_back(loss.plugin);
+    return uses;
+  }
+
+  /// The newest good checkpoint, or the start.
+  void begin() {
+    std::vector<std::string> notes;
+    const std::optional<fs::path> newest = checkpoints_.newest_good(notes);
+    for (const std::string& note : notes) say(note);
+    const bool with_ema = recipe_.train.ema_decay.has_value();
+    if (newest) {
+      take(*newest);
+      say(fmt::format("{}: going on from step {}", folder_.path().string(), state_.position.step));
+    } else {
+      student_ = std::make_unique<Student>(make_structure(models_.base, models_.start), models_.weights, recipe_.train.optimizer,
+                                           with_ema);
+    }
+    require_free_space(folder_.path(), checkpoint_bytes(*student_) * static_cast<uint64_t>(recipe_.train.keep_checkpoints + 1));
+  }
+
+  void take(const fs::path& checkpoint) {
+    LoadedCheckpoint loaded =
+        read_checkpoint(checkpoint, models_.base, recipe_.train.optimizer, recipe_.train.ema_decay.has_value());
+    trainer_.reset();
+    student_ = std::move(loaded.student);
+    state_ = std::move(loaded.state);
+  }
+
+  void checkpoint() {
+    metrics_->sync();
+    state_.mark = metrics_->mark();
+    const fs::path folder = checkpoints_.of(state_.position);
+    if (!fs::exists(folder)) write_checkpoint(folder, *student_, state_);
+    checkpoints_.rotate(recipe_.train.keep_checkpoints);
+  }
+
+  // Prune, train, judge: one attempt at the stage that the position names.
+  void stage() {
+    const StageSpec& stage = recipe_.stages[static_cast<size_t>(state_.position.stage)];
+    if (!state_.position.pruned && !prune(stage)) return next_stage("nothing is left to remove; left out");
+    open_trainer();
+    train(stage);
+    NamedNumbers held_out = trainer_->validate(state_.position);
+    if (!held_out.empty()) metrics_->row(state_.position.step, held_out);
+    held_out.insert(held_out.end(), last_row_.begin(), last_row_.end());
+    judge(stage, held_out);
+  }
+
+  /// False when the failed attempts have halved the removals to nothing.
+  bool prune(const StageSpec& stage) {
+    Position& at = state_.position;
+    StageRecord record{at.stage, at.attempt, at.step, {}, stage.until ? gate_text(*stage.until) : "", {}, ""};
+    const fs::path before = checkpoints_.of_stage(at.stage);
+    if (stage.until && stage.on_fail == OnFail::kRollback && at.attempt == 0 && !fs::exists(before))
+      write_checkpoint(before, *student_, state_);
+    if (stage.prune) {
+      const auto pruner = services_.make_pruner(*stage.prune);
+      const prune::RemovalPlan plan = stage_plan(*pruner, *student_, recipe_.train.seed, at.stage, at.attempt);
+      if (plan.removals.empty() && at.attempt > 0) return false;
+      for (const prune::Removal& removal : plan.removals) record.removed.push_back(removal.path);
+      if (!plan.removals.empty()) {
+        const int64_t parameters = student_->parameters();
+        trainer_.reset();
+        student_ = student_->pruned(models_.base, plan, recipe_.train.optimizer);
+        say(fmt::format("stage {}: {} blocks removed, {} of {} parameters left", at.stage, plan.removals.size(),
+                        with_commas(student_->parameters()), with_commas(parameters)));
+      }
+    }
+    state_.history.push_back(std::move(record));
+    at.pruned = true;
+    return true;
+  }
+
+  void open_trainer() {
+    if (trainer_ != nullptr && trainer_stage_ == state_.position.stage) return;
+    trainer_.reset();
+    teacher_ = teacher_of(recipe_, models_, static_cast<size_t>(state_.position.stage));
+    Teacher teacher{nullptr, std::make_shared<exec::SharedParams>(), recipe_.train.teacher_mapped};
+    if (teacher_) teacher.weights = teacher_->weights;
+    trainer_ = std::make_unique<Trainer>(recipe_, services_, losses_, *source_, *student_, teacher_ ? &teacher_->tree : nullptr,
+                                         teacher);
+    trainer_stage_ = state_.position.stage;
+    trainer_->terms();
+    for (const std::string& note : trainer_->notes()) say(note);
+  }
+
+  void train(const StageSpec& stage) {
+    Position& at = state_.position;
+    const TrainSpec& spec = recipe_.train;
+    Progress progress(stage_name(), static_cast<uint64_t>(std::max<int64_t>(stage.steps - at.stage_step, 0)));
+    while (at.stage_step < stage.steps) {
+      check_interrupt();
+      last_row_ = trainer_->step(at, *metrics_);
+      ++at.step, ++at.planned, ++at.stage_step;
+      progress.add(1, step_text());
+      const bool last = at.stage_step == stage.steps;
+      if (spec.validate_every > 0 && at.step % spec.validate_every == 0 && !last)
+        if (const NamedNumbers row = trainer_->validate(at); !row.empty()) metrics_->row(at.step, row);
+      if (at.step % spec.checkpoint_every == 0 && !last) checkpoint();
+    }
+  }
+
+  void judge(const StageSpec& stage, const NamedNumbers& numbers) {
+    StageRecord& record = state_.history.back();
+    if (!stage.until) return next_stage("done");
+    const std::optional<float> value = find(numbers, stage.until->metric);
+    if (!value) throw_no_metric(*stage.until, numbers);
+    record.value = value;
+    const std::string said = fmt::format("stage {}: {} is {:.6g}", state_.position.stage, gate_text(*stage.until), *value);
+    if (meets(*stage.until, *value)) return say(said + ": met"), next_stage("met");
+    if (stage.on_fail == OnFail::kContinue) return say(said + ": not met, going on"), next_stage("not met: went on");
+    if (stage.on_fail == OnFail::kStop) {
+      record.outcome = "not met: stopped";
+      checkpoint();
+      throw Error(said + ", which is not met, and on_fail is \"stop\"; the state is in " +
+                  checkpoints_.of(state_.position).string());
+    }
+    say(said + ": not met; going back and removing half as much");
+    roll_back();
+  }
+
+  // Everything but the count of steps and what was written goes back to before the stage, bit for bit.
+  void roll_back() {
+    std::vector<StageRecord> history = std::move(state_.history);
+    history.back().outcome = "not met: rolled back";
+    const int64_t step = state_.position.step, attempt = state_.position.attempt;
+    take(checkpoints_.of_stage(state_.position.stage));
+    state_.position.step = step;
+    state_.position.attempt = attempt + 1;
+    state_.history = std::move(history);
+    checkpoint();
+  }
+
+  void next_stage(const std::string& outcome) {
+    Position& at = state_.position;
+    if (!state_.history.empty() && state_.history.back().stage == at.stage && state_.history.back().outcome.empty())
+      state_.history.back().outcome = outcome;
+    const fs::path before = checkpoints_.of_stage(at.stage);
+    ++at.stage;
+    at.stage_step = at.attempt = 0;
+    at.pruned = false;
+    checkpoint();
+    if (fs::exists(before)) checkpoints_.remove(before);
+  }
+
+  std::string stage_name() const {
+    if (recipe_.stages.size() == 1) return "distilling";
+    return fmt::format("stage {} of {}", state_.position.stage + 1, recipe_.stages.size());
+  }
+
+  std::string step_text() const {
+    const TimeSplit& t = trainer_->time();
+    std::string text =
+        fmt::format("loss {:.4g}  {:.2f} s/step:", last_row_[0].second, t.all / 1000 / static_cast<double>(t.steps));
+    const double run = t.teacher + t.student + t.backward;
+    for (const auto& [name, ms] : {std::pair{"teacher", t.teacher},
+                                   {"student", t.student},
+                                   {"backward", t.backward},
+                                   {"update", t.update},
+                                   {"data", t.data},
+                                   {"other", t.all - run - t.update - t.data}})
+      if (ms > 0.005 * t.all) text += fmt::format(" {} {:.0f}%", name, 100 * ms / t.all);
+    return text;
+  }
+
+  const Recipe& recipe_;
+  const Services& services_;
+  RunFolder folder_;
+  CheckpointFolder checkpoints_;
+  Models models_;
+  Losses losses_;
+  std::unique_ptr<data::Source> source_;
+  std::unique_ptr<Student> student_;
+  std::optional<model::Model> teacher_;  // of the current stage
+  RunState state_;
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<Trainer> trainer_;  // of the current student
+  int64_t trainer_stage_ = -1;
+  NamedNumbers last_row_;
+};
+
+}  // namespace
+
+void run_recipe(const Recipe& recipe, const RunOptions& options, const Services& services) {
+  const InterruptGuard guard;
+  Run(recipe, options, services).run();
+}
+
+}  // namespace espalier::train

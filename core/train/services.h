@@ -1,0 +1,21 @@
+#pragma once
+// What a run needs from outside: the backend, and the plugins that its recipe names. `cli` fills it in; core links no plugin.
+
+#include <functional>
+#include <memory>
+
+#include "core/distill/loss.h"
+#include "core/lower/backend.h"
+#include "core/prune/strategy.h"
+#include "core/train/recipe.h"
+
+namespace espalier::train {
+
+struct Services {
+  std::shared_ptr<lower::Backend> backend;  // null: the built-in reference
+  std::function<std::unique_ptr<distill::LossStrategy>(const PluginUse&)> make_loss;
+  std::function<std::unique_ptr<prune::PruneStrategy>(const PluginUse&)> make_pruner;
+  std::function<void(const std::string&)> say;  // a line for people
+};
+
+}  // namespace espalier::train

@@ -1,0 +1,179 @@
+#include "core/train/step.h"
+
+#include "core/autodiff/gradient.h"
+#include "core/base/error.h"
+#include "core/inspect/session.h"
+#include "core/io/memory_source.h"
+#include "core/ir/builder.h"
+#include "core/ops/accumulate.h"
+#include "core/ops/ema.h"
+#include "core/ops/squared_norm.h"
+
+namespace espalier::train {
+namespace {
+
+constexpr const char *kGradient = "d.", *kNorm = "n.", *kEma = "ema.";
+
+std::string slot_name(const std::string& tensor, const std::string& slot) { return slot + "." + tensor; }
+
+lower::CallList compile(const Graph& graph, const std::shared_ptr<lower::Backend>& backend) {
+  inspect::SessionOptions options;
+  options.backend = backend;
+  return inspect::compile(graph, options);
+}
+
+/// The teacher's tensors under the names that the joint graph gives its parameters.
+io::TensorSourcePtr prefixed(const io::TensorSourcePtr& teacher) {
+  if (teacher == nullptr) return nullptr;
+  std::vector<std::pair<std::string, std::string>> renames;
+  for (const std::string& name : teacher->names()) renames.emplace_back(distill::kTeacherPrefix + name, name);
+  return std::make_shared<io::RenamedTensorSource>(teacher, std::move(renames));
+}
+
+}  // namespace
+
+BoundExecutor::BoundExecutor(lower::CallList list, const std::shared_ptr<lower::Backend>& backend,
+                             const io::TensorSourcePtr& weights, const exec::ExecOptions& options)
+    : executor_(std::make_unique<exec::Executor>(std::move(list), backend, weights, options)) {
+  const lower::CallList& made = executor_->list();
+  for (size_t i = 0; i < made.inputs.size(); ++i) input_index_.emplace(made.graph->def(made.inputs[i]).label, i);
+  for (size_t i = 0; i < made.outputs.size(); ++i) output_index_.emplace(made.graph->outputs()[i].name, i);
+  inputs_.assign(made.inputs.size(), nullptr);
+  outputs_.assign(made.outputs.size(), nullptr);
+}
+
+void BoundExecutor::input(const std::string& name, const void* data, bool optional) {
+  const auto at = input_index_.find(name);
+  if (at != input_index_.end())
+    inputs_[at->second] = data;
+  else if (!optional)
+    internal_error("the graph has no input '" + name + "'");
+}
+
+void BoundExecutor::output(const std::string& name, void* data) {
+  const auto at = output_index_.find(name);
+  if (at == output_index_.end()) internal_error("the graph has no output '" + name + "'");
+  outputs_[at->second] = data;
+}
+
+void BoundExecutor::run() {
+  for (const auto& [name, at] : input_index_)
+    if (inputs_[at] == nullptr) internal_error("nothing is bound to input '" + name + "'");
+  for (const auto& [name, at] : output_index_)
+    if (outputs_[at] == nullptr) internal_error("nothing is bound to output '" + name + "'");
+  executor_->run(inputs_, outputs_);
+}
+
+BatchStep::BatchStep(const distill::JointGraph& joint, bool with_gradients, bool accumulate, Student& student,
+                     const Teacher& teacher, const std::shared_ptr<lower::Backend>& backend)
+    : terms_(joint.terms.size()) {
+  Graph graph = joint.graph;
+  if (with_gradients) {
+    const std::vector<Value> gradients = autodiff::append_gradient(graph, joint.total, joint.trained);
+    Builder b(graph);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      const std::string name = graph.def(joint.trained[i]).label;
+      const TensorType& type = graph.type(joint.trained[i]);
+      // A weight that no term depends on has a gradient of zero: the optimizer still decays it.
+      Value gradient = gradients[i].present() ? gradients[i]
+                                              : b.constant(type, std::vector<double>(static_cast<size_t>(type.shape.elements())));
+      if (accumulate) gradient = ops::accumulate(b, b.input(kGradient + name, type), gradient);
+      graph.add_output(kGradient + name, gradient);
+    }
+  }
+  exec::ExecOptions options;
+  options.timed = with_gradients;
+  options.progress = false;
+  options.params = teacher.params;
+  options.mapped = teacher.mapped;
+  bound_ = std::make_unique<BoundExecutor>(compile(graph, backend), backend, prefixed(teacher.weights), options);
+  for (TrainedTensor& tensor : student.tensors()) {
+    bound_->input(tensor.name, tensor.weight.data(), true);
+    if (!with_gradients) continue;
+    bound_->output(kGradient + tensor.name, tensor.gradient.data());
+    if (accumulate) bound_->input(kGradient + tensor.name, tensor.gradient.data());
+  }
+}
+
+StepResult BatchStep::run(const data::Batch& batch, const std::vector<float>& alpha_bars, const std::vector<float>& weights) {
+  StepResult result;
+  result.terms.resize(terms_);
+  std::vector<float> signal;
+  for (float t : batch.tensors.at("timestep").values) signal.push_back(alpha_bars.at(static_cast<size_t>(t)));
+  for (const auto& [name, tensor] : batch.tensors) bound_->input(name, tensor.values.data(), true);
+  bound_->input("alpha_bar", signal.data(), true);
+  bound_->input("loss_weights", weights.data());
+  bound_->output("total", &result.total);
+  bound_->output("terms", result.terms.data());
+  bound_->run();
+  return result;
+}
+
+StepTime BatchStep::last_time() const {
+  StepTime time;
+  const lower::CallList& list = bound_->executor().list();
+  const std::vector<double>& ms = bound_->executor().call_ms();
+  for (size_t i = 0; i < ms.size(); ++i) {
+    const Node& node = list.graph->node(list.calls[i].node);
+    (node.frozen ? time.teacher : node.grad_of.present() ? time.backward : time.student) += ms[i];
+  }
+  return time;
+}
+
+Update::Update(Student& student, const OptimizerSpec& optimizer, const std::shared_ptr<lower::Backend>& backend) {
+  const bool with_ema = !student.tensors().empty() && student.tensors()[0].ema != nullptr;
+  Graph norms, update;
+  norms.name = "norms", update.name = "update";
+  Builder of_norms(norms), b(update);
+  const Value hyper = b.input("hyper", f32({4}));
+  const Value decay = with_ema ? b.input("decay", f32({1})) : Value{};
+  for (const TrainedTensor& tensor : student.tensors()) {
+    const TensorType& type = tensor.weight.type();
+    of_norms.output(kNorm + tensor.name, ops::squared_norm(of_norms, of_norms.input(kGradient + tensor.name, type)));
+    const Value weight = b.input(tensor.name, type), gradient = b.input(kGradient + tensor.name, type);
+    std::vector<Value> slots;
+    const std::vector<Slot> specs = slots_of(optimizer, type.shape);
+    for (const Slot& slot : specs) slots.push_back(b.input(slot_name(tensor.name, slot.name), slot.type));
+    const std::vector<Value> now = append_step(b, optimizer, weight, gradient, slots, hyper);
+    b.output(tensor.name, now[0]);
+    for (size_t k = 0; k < specs.size(); ++k) b.output(slot_name(tensor.name, specs[k].name), now[k + 1]);
+    if (with_ema) b.output(kEma + tensor.name, ops::ema(b, b.input(kEma + tensor.name, type), now[0], decay));
+  }
+  exec::ExecOptions options;
+  options.progress = false;
+  options.interruptible = false;
+  norms_ = std::make_unique<BoundExecutor>(compile(norms, backend), backend, nullptr, options);
+  step_ = std::make_unique<BoundExecutor>(compile(update, backend), backend, nullptr, options);
+  squares_.resize(student.tensors().size());
+  step_->input("hyper", hyper_.data());
+  if (with_ema) step_->input("decay", &decay_);
+  for (size_t i = 0; i < student.tensors().size(); ++i) {
+    TrainedTensor& tensor = student.tensors()[i];
+    norms_->input(kGradient + tensor.name, tensor.gradient.data());
+    norms_->output(kNorm + tensor.name, &squares_[i]);
+    step_->input(tensor.name, tensor.weight.data());
+    step_->output(tensor.name, tensor.weight.data());
+    step_->input(kGradient + tensor.name, tensor.gradient.data());
+    const std::vector<Slot> specs = slots_of(optimizer, tensor.weight.type().shape);
+    for (size_t k = 0; k < specs.size(); ++k) {
+      step_->input(slot_name(tensor.name, specs[k].name), tensor.slots[k].data());
+      step_->output(slot_name(tensor.name, specs[k].name), tensor.slots[k].data());
+    }
+    if (!with_ema) continue;
+    step_->input(kEma + tensor.name, tensor.ema->data());
+    step_->output(kEma + tensor.name, tensor.ema->data());
+  }
+}
+
+const std::vector<float>& Update::squared_norms() {
+  norms_->run();
+  return squares_;
+}
+
+void Update::step(const std::array<float, 4>& hyper, float ema_decay) {
+  hyper_ = hyper;
+  decay_ = ema_decay;
+  step_->run();
+}
+
+}  // namespace espalier::train

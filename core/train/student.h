@@ -1,0 +1,85 @@
+#pragma once
+// The student in training: its structure, where its tensors came from, and every number that a step changes.
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/io/tensor_source.h"
+#include "core/model/model.h"
+#include "core/prune/student_files.h"
+#include "core/train/optimizer.h"
+
+namespace espalier::train {
+
+/// Zeroed memory whose address never changes.
+class Buffer {
+ public:
+  explicit Buffer(TensorType type) : type_(std::move(type)), bytes_(type_.bytes()) {}
+  const TensorType& type() const { return type_; }
+  std::span<std::byte> bytes() { return bytes_; }
+  std::span<const std::byte> bytes() const { return bytes_; }
+  void* data() { return bytes_.data(); }
+  const void* data() const { return bytes_.data(); }
+  std::span<const float> floats() const { return {reinterpret_cast<const float*>(bytes_.data()), bytes_.size() / 4}; }
+
+ private:
+  TensorType type_;
+  std::vector<std::byte> bytes_;
+};
+
+/// One tensor with all that belongs to it. Weights are f32 masters whatever the files hold.
+struct TrainedTensor {
+  std::string name;
+  Buffer weight, gradient;
+  std::vector<Buffer> slots;    // of the optimizer
+  std::unique_ptr<Buffer> ema;  // null without EMA
+};
+
+/// Where a run's removals start from.
+struct Base {
+  model::BlockTree tree;                    // the teacher's, or that of the student that a recipe starts from
+  std::optional<prune::OriginMap> origins;  // its tensors → the teacher's; nullopt where it is not known
+};
+
+/// Where the student stands: what `plan` leaves of a base.
+struct Structure {
+  prune::RemovalPlan plan;                  // on the base
+  model::BlockTree tree;                    // the student's own; every origin its own path
+  std::optional<prune::OriginMap> origins;  // student tensor → teacher tensor
+};
+Structure make_structure(const Base& base, const prune::RemovalPlan& plan);
+
+class Student {
+ public:
+  /// Takes over `structure`, with weights read from `weights` under their own names, or, where `weights` is null, left zero.
+  Student(Structure structure, const io::TensorSourcePtr& weights, const OptimizerSpec& optimizer, bool with_ema);
+
+  const Structure& structure() const { return structure_; }
+  std::vector<TrainedTensor>& tensors() { return tensors_; }
+  const std::vector<TrainedTensor>& tensors() const { return tensors_; }
+  /// Bytes of everything above.
+  uint64_t state_bytes() const;
+  int64_t parameters() const;
+
+  /// The student that `step` (paths of this one) leaves: surviving tensors take their weights, slots and averages along.
+  std::unique_ptr<Student> pruned(const Base& base, const prune::RemovalPlan& step, const OptimizerSpec& optimizer) const;
+
+  /// Weights (or averages) under their names, pointing into this object.
+  io::TensorSourcePtr weights(bool ema = false) const;
+
+ private:
+  Structure structure_;
+  std::vector<TrainedTensor> tensors_;
+};
+
+/// Bytes that a student of `tree` takes in training: weights, gradients, optimizer, average.
+uint64_t training_bytes(const model::BlockTree& tree, const OptimizerSpec& optimizer, bool with_ema);
+
+/// `tree` with every origin its own path: what plans on it name.
+model::BlockTree own_tree(const model::BlockTree& tree);
+
+}  // namespace espalier::train

@@ -1,0 +1,166 @@
+#include "core/train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "core/base/error.h"
+#include "core/train/first_non_finite.h"
+#include "core/train/optimizer.h"
+
+namespace espalier::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double ms_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
+
+}  // namespace
+
+Trainer::Trainer(const Recipe& recipe, const Services& services, const Losses& losses, data::Source& source, Student& student,
+                 const model::BlockTree* teacher_tree, Teacher teacher)
+    : recipe_(recipe),
+      services_(services),
+      losses_(losses),
+      source_(source),
+      student_(student),
+      teacher_tree_(teacher_tree),
+      teacher_(std::move(teacher)),
+      alpha_bars_(distill::alpha_bars(recipe.schedule)) {}
+
+Trainer::~Trainer() = default;
+
+distill::JointGraph Trainer::joint_of(size_t bucket) {
+  const data::BatchShape& shape = source_.buckets().at(bucket);
+  std::vector<distill::LossUse> uses;
+  const Structure& structure = student_.structure();
+  notes_.clear();
+  for (size_t i = 0; i < losses_.made.size(); ++i) {
+    distill::LossUse use{.loss = losses_.made[i].get(), .name = recipe_.losses[i].name, .pairs = {}};
+    const distill::PairsRequest request = use.loss->pairs();
+    if (request.wanted) {
+      if (teacher_tree_ == nullptr)
+        throw UserError(recipe_.losses[i].plugin.place + ": [" + use.loss->id() +
+                        "] compares features with a teacher's, and the recipe has no [teacher]");
+      use.pairs = distill::feature_pairs(*teacher_tree_, structure.tree, structure.origins ? &*structure.origins : nullptr,
+                                         request, &notes_);
+    }
+    uses.push_back(std::move(use));
+  }
+  distill::JointOptions options{.batch = shape.batch, .height = shape.height, .width = shape.width, .tokens = shape.tokens};
+  options.predicts_v = recipe_.predicts_v;
+  options.weights_are_inputs = true;
+  return distill::build_joint_graph(teacher_tree_, structure.tree, uses, options);
+}
+
+BatchStep& Trainer::training_step(size_t bucket) {
+  std::unique_ptr<BatchStep>& made = training_[bucket];
+  if (made == nullptr) {
+    const distill::JointGraph joint = joint_of(bucket);
+    if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
+    terms_ = joint.terms;
+    made = std::make_unique<BatchStep>(joint, true, recipe_.train.accumulate > 1, student_, teacher_, services_.backend);
+  }
+  return *made;
+}
+
+BatchStep& Trainer::validation_step(size_t bucket) {
+  std::unique_ptr<BatchStep>& made = validation_[bucket];
+  if (made == nullptr) {
+    const distill::JointGraph joint = joint_of(bucket);
+    if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
+    terms_ = joint.terms;
+    made = std::make_unique<BatchStep>(joint, false, false, student_, teacher_, services_.backend);
+  }
+  return *made;
+}
+
+const std::vector<distill::JointTerm>& Trainer::terms() {
+  if (terms_.empty()) training_step(0);
+  return terms_;
+}
+
+uint64_t Trainer::arena_bytes() {
+  uint64_t bytes = training_step(0).list().arena_bytes;
+  if (source_.validation_batches() > 0) bytes += validation_step(0).list().arena_bytes;
+  return bytes;
+}
+
+const std::vector<float>& Trainer::weights_at(int64_t planned) { return weights_now_ = loss_weights_->at(planned); }
+
+void Trainer::stop(const Position& at, const std::string& what, const data::Batch& batch) const {
+  const std::string where = first_non_finite(teacher_tree_, teacher_, student_, batch, alpha_bars_, services_.backend);
+  throw Error(
+      fmt::format("[step {}] the {} is not finite; the first value that is not: {}. The student is as it was before this "
+                  "step; go on from a checkpoint with a lower [train.optimizer] lr or with clip_norm",
+                  at.step, what, where));
+}
+
+NamedNumbers Trainer::step(const Position& at, Metrics& metrics) {
+  const auto begin = Clock::now();
+  if (update_ == nullptr) update_ = std::make_unique<Update>(student_, recipe_.train.optimizer, services_.backend);
+  const int64_t parts = recipe_.train.accumulate;
+  if (parts > 1)
+    for (TrainedTensor& tensor : student_.tensors()) std::memset(tensor.gradient.data(), 0, tensor.gradient.bytes().size());
+  double total = 0;
+  std::vector<double> sums;
+  data::Batch batch;
+  for (int64_t part = 0; part < parts; ++part) {
+    const auto asked = Clock::now();
+    batch = source_.batch(at.step * parts + part);
+    time_.data += ms_since(asked);
+    BatchStep& run = training_step(batch.bucket);
+    const StepResult result = run.run(batch, alpha_bars_, weights_at(at.planned));
+    const StepTime split = run.last_time();
+    time_.teacher += split.teacher, time_.student += split.student, time_.backward += split.backward;
+    const bool finite = std::all_of(result.terms.begin(), result.terms.end(), [](float v) { return std::isfinite(v); });
+    if (!std::isfinite(result.total) || !finite) stop(at, "loss", batch);
+    total += result.total;
+    sums.resize(result.terms.size());
+    for (size_t k = 0; k < sums.size(); ++k) sums[k] += result.terms[k];
+  }
+  const auto updating = Clock::now();
+  double squares = 0;
+  for (float each : update_->squared_norms()) squares += each;
+  const double norm = std::sqrt(squares) / static_cast<double>(parts);
+  if (!std::isfinite(norm)) stop(at, "gradient", batch);
+  NamedNumbers row{{"total", static_cast<float>(total / static_cast<double>(parts))}};
+  for (size_t k = 0; k < sums.size(); ++k)
+    row.emplace_back(terms_[k].key, static_cast<float>(sums[k] / static_cast<double>(parts)));
+  row.emplace_back("grad_norm", static_cast<float>(norm));
+  const TrainSpec& train = recipe_.train;
+  const double lr = learning_rate(train.optimizer, train.lr_schedule, at.planned, recipe_.planned_steps());
+  metrics.row(at.step, row, {{"lr", static_cast<float>(lr)}, {"stage", static_cast<float>(at.stage)}});
+  const double scale = train.clip_norm ? std::min(1.0, *train.clip_norm / (norm + 1e-6)) : 1.0;
+  const double decay = train.ema_decay ? ema_decay(*train.ema_decay, at.planned + 1) : 0;
+  update_->step(hyper_of(train.optimizer, lr, scale / static_cast<double>(parts), at.planned + 1), static_cast<float>(decay));
+  time_.update += ms_since(updating);
+  time_.all += ms_since(begin);
+  ++time_.steps;
+  return row;
+}
+
+NamedNumbers Trainer::validate(const Position& at) {
+  const int64_t batches = source_.validation_batches();
+  NamedNumbers row;
+  if (batches == 0) return row;
+  double total = 0;
+  std::vector<double> sums;
+  for (int64_t i = 0; i < batches; ++i) {
+    const data::Batch batch = source_.validation_batch(i);
+    BatchStep& run = validation_step(batch.bucket);
+    const StepResult result = run.run(batch, alpha_bars_, weights_at(at.planned));
+    sums.resize(result.terms.size());
+    total += result.total;
+    for (size_t k = 0; k < sums.size(); ++k) sums[k] += result.terms[k];
+    if (!std::isfinite(total)) stop(at, "loss of a held-out batch", batch);
+  }
+  for (size_t k = 0; k < sums.size(); ++k)
+    row.emplace_back("val/" + terms_[k].key, static_cast<float>(sums[k] / static_cast<double>(batches)));
+  row.emplace_back("val/total", static_cast<float>(total / static_cast<double>(batches)));
+  return row;
+}
+
+}  // namespace espalier::train

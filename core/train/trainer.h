@@ -1,0 +1,77 @@
+#pragma once
+// Steps of one student against one teacher: batch, forward and backward, clip, log, update.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/data/source.h"
+#include "core/train/checkpoint.h"
+#include "core/train/loss_weights.h"
+#include "core/train/metrics.h"
+#include "core/train/models.h"
+#include "core/train/services.h"
+#include "core/train/step.h"
+
+namespace espalier::train {
+
+/// The losses of a recipe, made once for a run.
+struct Losses {
+  std::vector<std::unique_ptr<distill::LossStrategy>> made;  // in the recipe's order
+};
+
+/// Where the time of steps went, in ms, summed.
+struct TimeSplit {
+  double data = 0, teacher = 0, student = 0, backward = 0, update = 0, all = 0;
+  int64_t steps = 0;
+};
+
+class Trainer {
+ public:
+  /// Builds nothing yet: a bucket's executables are made at its first batch. `student` and `source` must outlive it;
+  /// `teacher_tree` is null without a teacher.
+  Trainer(const Recipe& recipe, const Services& services, const Losses& losses, data::Source& source, Student& student,
+          const model::BlockTree* teacher_tree, Teacher teacher);
+  ~Trainer();
+
+  /// One update, logged before it is made: a row step, total, terms, grad_norm.
+  /// Errors: Error naming the first layer when something is not finite, with the student as it was; Interrupted likewise.
+  NamedNumbers step(const Position& at, Metrics& metrics);
+  /// Every term over the held-out batches, as val/<key>, and val/total. Empty without such batches.
+  NamedNumbers validate(const Position& at);
+
+  const std::vector<distill::JointTerm>& terms();
+  const TimeSplit& time() const { return time_; }
+  /// Bytes that the executables of bucket 0 plan for values, training and validation.
+  uint64_t arena_bytes();
+  /// Lines about pairs that were left out.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  struct Bucket;
+  distill::JointGraph joint_of(size_t bucket);
+  BatchStep& training_step(size_t bucket);
+  BatchStep& validation_step(size_t bucket);
+  const std::vector<float>& weights_at(int64_t planned);
+  [[noreturn]] void stop(const Position& at, const std::string& what, const data::Batch& batch) const;
+
+  const Recipe& recipe_;
+  const Services& services_;
+  const Losses& losses_;
+  data::Source& source_;
+  Student& student_;
+  const model::BlockTree* teacher_tree_;
+  Teacher teacher_;
+  std::vector<float> alpha_bars_;
+  std::map<size_t, std::unique_ptr<BatchStep>> training_, validation_;
+  std::vector<distill::JointTerm> terms_;
+  std::unique_ptr<LossWeights> loss_weights_;
+  std::vector<float> weights_now_;
+  std::unique_ptr<Update> update_;
+  TimeSplit time_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace espalier::train

@@ -1,0 +1,76 @@
+#include "core/train/write_run.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/files.h"
+#include "core/io/safetensors_writer.h"
+#include "core/train/model_card.h"
+
+namespace espalier::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+prune::OriginMap origins_of(const FinishedRun& run) {
+  const Structure& structure = run.student.structure();
+  return structure.origins ? *structure.origins : prune::OriginMap{model::structure_hash(run.models.base.tree.config), {}};
+}
+
+void write_manifest(const FinishedRun& run) {
+  nlohmann::json history = nlohmann::json::array();
+  for (const StageRecord& row : run.state.history) {
+    nlohmann::json each{{"stage", row.stage},     {"attempt", row.attempt}, {"step", row.step},
+                        {"removed", row.removed}, {"gate", row.gate},       {"outcome", row.outcome}};
+    if (row.value) each["value"] = *row.value;
+    history.push_back(std::move(each));
+  }
+  const nlohmann::json root{{"format", 1},
+                            {"steps", run.state.position.step},
+                            {"parameters", run.student.parameters()},
+                            {"student", model::structure_hash(run.student.structure().tree.config)},
+                            {"base", model::structure_hash(run.models.base.tree.config)},
+                            {"teacher", run.models.teacher ? run.models.teacher->path.string() : ""},
+                            {"backend", run.services.backend ? run.services.backend->describe() : "reference"},
+                            {"rows", run.source.rows()},
+                            {"stages", history}};
+  write_text(run.folder / "manifest.json", root.dump(1) + "\n");
+}
+
+}  // namespace
+
+void write_trained_student(const FinishedRun& run, bool ema, const fs::path& to) {
+  const Structure& structure = run.student.structure();
+  std::error_code fault;
+  fs::remove_all(to, fault);  // of a run that was killed between here and its manifest
+  uint64_t bytes = run.models.teacher ? prune::bytes_beside_unet(*run.models.teacher) : 0;
+  std::vector<io::TensorDecl> declared;
+  for (const TrainedTensor& tensor : run.student.tensors()) {
+    declared.push_back({tensor.name, {run.recipe.train.save_dtype, tensor.weight.type().shape}});
+    bytes += declared.back().type.bytes();
+  }
+  AtomicFolder folder(to, bytes);
+  const fs::path unet = folder.path() / "unet";
+  fs::create_directories(unet);
+  write_text(unet / "config.json", model::write_config(structure.tree.config));
+  io::SafetensorsWriter writer(unet / "diffusion_pytorch_model.safetensors", declared, {{"format", "pt"}});
+  const io::TensorSourcePtr weights = run.student.weights(ema);
+  for (const io::TensorDecl& tensor : declared) writer.write(tensor.name, weights->get(tensor.name));
+  writer.finish();
+  write_text(folder.path() / "plan.toml", prune::write_plan(structure.plan));
+  write_text(folder.path() / "origin.json", prune::write_origins(origins_of(run)));
+  if (run.models.teacher) prune::copy_beside_unet(*run.models.teacher, folder.path(), {"plan.toml", "origin.json"});
+  folder.publish();
+}
+
+void write_run(const FinishedRun& run) {
+  write_trained_student(run, false, run.folder / "student");
+  if (run.recipe.train.ema_decay) write_trained_student(run, true, run.folder / "student-ema");
+  write_text(run.folder / "plan.toml", prune::write_plan(run.student.structure().plan));
+  write_text(run.folder / "origin.json", prune::write_origins(origins_of(run)));
+  write_text(run.folder / "README.md", model_card(run));
+  write_manifest(run);
+}
+
+}  // namespace espalier::train

@@ -1,0 +1,30 @@
+#pragma once
+// What a finished run leaves: the student, its plan and origins, the manifest, the model card.
+
+#include <filesystem>
+
+#include "core/data/source.h"
+#include "core/train/checkpoint.h"
+#include "core/train/models.h"
+#include "core/train/services.h"
+
+namespace espalier::train {
+
+struct FinishedRun {
+  const Recipe& recipe;
+  const Services& services;
+  const Models& models;
+  const Student& student;
+  const RunState& state;
+  const data::Source& source;
+  std::filesystem::path folder;
+};
+
+/// Writes RUN/student/, with EMA RUN/student-ema/, RUN/{plan.toml,origin.json,README.md}, and last RUN/manifest.json, whose
+/// presence says that the run is complete. Errors: UserError.
+void write_run(const FinishedRun& run);
+
+/// Writes one student folder: unet/, the rest of the teacher's pipeline, plan.toml, origin.json.
+void write_trained_student(const FinishedRun& run, bool ema, const std::filesystem::path& to);
+
+}  // namespace espalier::train
