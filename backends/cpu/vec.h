@@ -29,7 +29,8 @@ inline Vec load(const float* p) {
   return v;
 }
 inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
-inline Vec splat(float x) { return Vec{} + x; }
+/// x - 0 is x for every x, so that this is one broadcast; 0 + x is not, for -0.
+inline Vec splat(float x) { return x - Vec{}; }
 /// The first `count` floats; the other lanes are `rest`.
 inline Vec load_part(const float* p, int64_t count, float rest = 0) {
   Vec v = splat(rest);
