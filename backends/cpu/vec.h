@@ -127,7 +127,9 @@ inline Vec verf(Vec x) {
   q = q * x2 + 1.147521064e-1f;
   q = q * x2 + 5.034219623e-1f;
   q = q * x2 + 1.0f;
-  const Vec y = vmin(vmax(clipped * p / q, splat(-1.0f)), splat(1.0f));
+  Vec y = clipped * p / q;
+  y = x > splat(3.9f) ? splat(1.0f) : y;
+  y = x < splat(-3.9f) ? splat(-1.0f) : y;
   return x != x ? x : y;
 }
 
