@@ -6,15 +6,15 @@
 namespace espalier::cpu {
 namespace {
 
-template <int Rows>
-void tile(const float* const* a, const float* b, int64_t k, float* acc, bool add) {
+template <int Rows, bool Add>
+void tile(const float* const* a, const float* b, int64_t k, float* acc) {
   Vec sum[Rows][kPanelVecs];
   const float* row[Rows];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     row[r] = a[r];
 #pragma GCC unroll 8
-    for (int v = 0; v < kPanelVecs; ++v) sum[r][v] = add ? load(acc + r * kPanel + v * kLanes) : Vec{};
+    for (int v = 0; v < kPanelVecs; ++v) sum[r][v] = Add ? load(acc + r * kPanel + v * kLanes) : Vec{};
   }
 #pragma GCC unroll 2
   for (int64_t i = 0; i < k; ++i, b += kPanel) {
@@ -32,6 +32,11 @@ void tile(const float* const* a, const float* b, int64_t k, float* acc, bool add
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < kPanelVecs; ++v) store(acc + r * kPanel + v * kLanes, sum[r][v]);
+}
+
+template <int Rows>
+void tile(const float* const* a, const float* b, int64_t k, float* acc, bool add) {
+  return add ? tile<Rows, true>(a, b, k, acc) : tile<Rows, false>(a, b, k, acc);
 }
 
 }  // namespace

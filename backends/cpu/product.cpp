@@ -40,6 +40,22 @@ void transpose_square(const float* from, int64_t from_stride, float* to, int64_t
   for (int i = 0; i < kLanes; ++i) store(to + i * to_stride, rows[i]);
 }
 
+void turn(Device& device, const float* from, int64_t rows, int64_t columns, float* to) {
+  constexpr int64_t kWidth = 64 / 4 * 2;  // two cache lines of each row of `from`
+  device.parallel((columns + kWidth - 1) / kWidth, [&](int64_t task, int) {
+    const int64_t first = task * kWidth, last = std::min(first + kWidth, columns);
+    for (int64_t r = 0; r < rows; r += kLanes)
+      for (int64_t c = first; c < last; c += kLanes) {
+        if (r + kLanes <= rows && c + kLanes <= last) {
+          transpose_square(from + r * columns + c, columns, to + c * rows + r, rows);
+          continue;
+        }
+        for (int64_t i = r; i < std::min(r + kLanes, rows); ++i)
+          for (int64_t j = c; j < std::min(c + kLanes, last); ++j) to[j * rows + i] = from[i * columns + j];
+      }
+  });
+}
+
 void pack_panel(const Weight& weight, int64_t k, const std::function<int64_t(int)>& first_of, float* to) {
   constexpr int64_t kRun = 4 * kLanes;
   alignas(64) float rows[kPanel * kRun];

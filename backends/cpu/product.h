@@ -90,6 +90,9 @@ inline void store_tile(float* c, int64_t columns, int64_t row, int rows, int64_t
   }
 }
 
+/// to[column][row] = from[row][column], on all threads.
+void turn(Device& device, const float* from, int64_t rows, int64_t columns, float* to);
+
 /// lanes x lanes floats at `from` (row stride `from_stride`), transposed, to `to` (row stride `to_stride`).
 void transpose_square(const float* from, int64_t from_stride, float* to, int64_t to_stride);
 

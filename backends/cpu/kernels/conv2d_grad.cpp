@@ -83,9 +83,7 @@ class GradWeight final : public Step {
     auto* turned = static_cast<float*>(at.workspace);
     float* packed = turned + shape_.o * pixels_;
     const int64_t taps = shape_.kh * shape_.kw, panels = panels_of(shape_.c);
-    device.parallel(shape_.o, [&](int64_t o, int) {
-      for (int64_t p = 0; p < pixels_; ++p) turned[o * pixels_ + p] = d[p * shape_.o + o];
-    });
+    turn(device, d, pixels_, shape_.o, turned);
     for (int64_t tap = 0; tap < taps; ++tap) {
       device.parallel_ranges(pixels_, kTaskRows, [&](int64_t begin, int64_t end) { pack(x, tap, begin, end, packed); });
       multiply(

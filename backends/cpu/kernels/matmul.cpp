@@ -1,5 +1,5 @@
 // matmul of two computed operands. "tiled": B of each matrix of the batch is packed in panels; a transposed A is turned
-// into scratch a block of rows at a time.
+// first.
 
 #include "backends/cpu/kernels/kernels.h"
 #include "backends/cpu/product.h"
@@ -23,14 +23,17 @@ class Tiled final : public Step {
     auto* out = static_cast<float*>(at.out[0]);
     auto* packed = static_cast<float*>(at.workspace);
     float* turned = packed + batch_ * panels_of(n_) * kPanel * k_;
-    const int64_t panels = panels_of(n_);
-    device.parallel(batch_ * panels,
-                    [&](int64_t task, int) { pack(b + task / panels * k_ * n_, task % panels, packed + task * kPanel * k_); });
-    if (transpose_a_) {
-      device.parallel(batch_ * m_, [&](int64_t task, int) {
-        const float* from = a + task / m_ * m_ * k_ + task % m_;
-        for (int64_t i = 0; i < k_; ++i) turned[task * k_ + i] = from[i * m_];
+    const int64_t panels = panels_of(n_), chunks = (k_ + kPackRows - 1) / kPackRows;
+    if (transpose_b_)
+      device.parallel(batch_ * panels, [&](int64_t task, int) {
+        pack_columns(b + task / panels * k_ * n_, task % panels, packed + task * kPanel * k_);
       });
+    else
+      device.parallel(batch_ * chunks, [&](int64_t task, int) {
+        pack_rows(b + task / chunks * k_ * n_, task % chunks * kPackRows, packed + task / chunks * panels * kPanel * k_);
+      });
+    if (transpose_a_) {
+      for (int64_t i = 0; i < batch_; ++i) turn(device, a + i * m_ * k_, k_, m_, turned + i * m_ * k_);
       a = turned;
     }
     for (int64_t i = 0; i < batch_; ++i)
@@ -50,16 +53,24 @@ class Tiled final : public Step {
   }
 
  private:
-  void pack(const float* b, int64_t panel, float* to) const {
+  static constexpr int64_t kPackRows = 16;
+
+  void pack_columns(const float* b, int64_t panel, float* to) const {
     const int64_t first = panel * kPanel;
-    if (transpose_b_) {
-      pack_panel(
-          {nullptr, b, ESP_F32}, k_, [&](int j) { return first + j < n_ ? (first + j) * k_ : -1; }, to);
-      return;
-    }
-    for (int64_t i = 0; i < k_; ++i)
-      for (int64_t v = 0; v < kPanel; v += kLanes)
-        store(to + i * kPanel + v, load_part(b + i * n_ + first + v, std::clamp<int64_t>(n_ - first - v, 0, kLanes)));
+    pack_panel(
+        {nullptr, b, ESP_F32}, k_, [&](int j) { return first + j < n_ ? (first + j) * k_ : -1; }, to);
+  }
+
+  // Rows [first, first + kPackRows) of every panel: whole rows are read, so that each page is visited once.
+  void pack_rows(const float* b, int64_t first, float* to) const {
+    const int64_t last = std::min(first + kPackRows, k_);
+    for (int64_t column = 0; column < n_; column += kPanel, to += k_ * kPanel)
+      for (int64_t i = first; i < last; ++i)
+        for (int64_t v = 0; v < kPanel; v += kLanes) {
+          const int64_t width = n_ - column - v;
+          store(to + i * kPanel + v, width >= kLanes ? load(b + i * n_ + column + v)
+                                                     : load_part(b + i * n_ + column + v, std::max<int64_t>(width, 0)));
+        }
   }
 
   int64_t m_, n_;
