@@ -3,6 +3,7 @@
 #include "core/base/error.h"
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
+#include "core/report/report.h"
 #include "core/train/run.h"
 #include "plugins/loss_adapter.h"
 #include "plugins/prune_adapter.h"
@@ -71,6 +72,7 @@ void run_distill(const Options& options, CommandContext& context) {
     return plugins::make_pruner(*plugins.of(use).component, plugins.of(use).params);
   };
   services.say = [&](const std::string& line) { say_notes(context, {line}); };
+  services.report = report::write_report;
   train::run_recipe(recipe, {options.out, options.resume}, services);
   context.out << (options.out / "student").string() << '\n';
 }
