@@ -114,7 +114,7 @@ class Run {
       write_checkpoint(before, *student_, state_);
     if (stage.prune) {
       const auto pruner = services_.make_pruner(*stage.prune);
-      const prune::RemovalPlan plan = stage_plan(*pruner, *student_, recipe_.train.seed, at.stage, at.attempt);
+      const prune::RemovalPlan plan = stage_plan(*pruner, *student_, recipe_.train.seed, at.attempt);
       if (plan.removals.empty() && at.attempt > 0) return false;
       for (const prune::Removal& removal : plan.removals) record.removed.push_back(removal.path);
       if (!plan.removals.empty()) {
