@@ -12,6 +12,7 @@
 #include "core/base/text.h"
 #include "core/data/prefetch.h"
 #include "core/train/open_data.h"
+#include "core/train/preview.h"
 #include "core/train/run_folder.h"
 #include "core/train/stage_plan.h"
 #include "core/train/trainer.h"
@@ -37,6 +38,7 @@ class Run {
     if (folder_.finished()) return say(folder_.path().string() + ": this run is complete");
     for (const std::string& note : models_.notes) say(note);
     for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
+    preview_stages(recipe_, models_, services_);
     source_ = data::prefetch(open_data(recipe_), kBatchesAhead);
     begin();
     metrics_ = std::make_unique<Metrics>(folder_.path(), state_.mark);

@@ -18,7 +18,8 @@ inline std::string resume_recipe() {
          "[train.lr_schedule]\nuse = \"cosine\"\nwarmup = 2\n"
          "[[stage]]\nsteps = 2\nprune = { use = \"espalier.prune.blocks\", remove = "
          "[\"up_blocks.0.attentions.*.transformer_blocks.0\"] }\nuntil = { metric = \"output\", below = 1e-30 }\n"
-         "[[stage]]\nsteps = 4\nprune = { use = \"espalier.prune.ssd-1b\" }\n";
+         "[[stage]]\nsteps = 4\nprune = { use = \"espalier.prune.blocks\", remove = "
+         "[\"up_blocks.1.attentions.*.transformer_blocks.1\"] }\n";
 }
 
 /// Starts the run and kills it after `ms`; true when it had ended by itself before.
