@@ -11,6 +11,7 @@
 #include "core/data/codec.h"
 #include "core/model/block_tree.h"
 #include "core/model/unet_config.h"
+#include "core/train/recipe.h"
 #include "examples/emoji/caption_encoder.h"
 #include "examples/emoji/emoji_font.h"
 #include "examples/emoji/emoji_list.h"
@@ -176,6 +177,15 @@ TEST(Teacher, has_the_tensors_of_sdxl_by_name_and_the_widths_of_the_cache) {
   EXPECT_EQ(config.cross_attention_dim, std::vector<int64_t>(3, kEmbedding));
   EXPECT_EQ(config.projection_class_embeddings_input_dim, kPooled + 6 * config.addition_time_embed_dim);
   EXPECT_EQ(config.sample_size, 16);
+}
+
+TEST_F(EmojiTest, recipe_of_the_teacher_is_read_without_fault) {
+  ErrorList errors;
+  const train::Recipe recipe = train::read_recipe(fs::path(ESPALIER_SOURCE_DIR) / "examples/emoji/teacher.toml",
+                                                  {"data.path=" + folder_.string()}, errors);
+  EXPECT_THAT(errors.messages(), ::testing::IsEmpty());
+  EXPECT_TRUE(recipe.random_student && recipe.predicts_v);
+  EXPECT_FALSE(recipe.teacher.has_value());
 }
 
 class EmojiFontTest : public EmojiTest {

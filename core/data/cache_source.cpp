@@ -111,7 +111,9 @@ class CacheSource final : public Source {
                       std::to_string(shapes_[i].channels) + ": " + one_of(count, "row", "rows") + ", " + epochs + " batches of " +
                       std::to_string(options_.batch_size) + " an epoch, " +
                       one_of(static_cast<int64_t>(held_out_[i].size()), "row", "rows") + " held out" +
-                      (count < options_.batch_size ? "; fewer than a batch, so that rows repeat within one" : ""));
+                      (count == 0                    ? "; none is left to train on"
+                       : count < options_.batch_size ? "; fewer than a batch, so that rows repeat within one"
+                                                     : ""));
     }
     if (options_.caption_dropout > 0) {
       char share[32];

@@ -60,7 +60,7 @@ BatchShape shape_of_file(const io::TensorSource& file, int64_t batch_size, Error
 
 class TensorFiles final : public Source {
  public:
-  TensorFiles(std::vector<std::filesystem::path> files, int64_t batch_size) {
+  TensorFiles(const std::vector<std::filesystem::path>& files, int64_t batch_size) {
     ErrorList errors;
     if (files.empty()) errors.add("[data] files names no file; a source of tensors needs one for each step");
     for (const auto& path : files) open(path, batch_size, errors);
@@ -144,8 +144,8 @@ class TensorFiles final : public Source {
 
 }  // namespace
 
-std::unique_ptr<Source> open_tensors(std::vector<std::filesystem::path> files, int64_t batch_size) {
-  return std::make_unique<TensorFiles>(std::move(files), batch_size);
+std::unique_ptr<Source> open_tensors(const std::vector<std::filesystem::path>& files, int64_t batch_size) {
+  return std::make_unique<TensorFiles>(files, batch_size);
 }
 
 }  // namespace espalier::data

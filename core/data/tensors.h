@@ -16,6 +16,6 @@ namespace espalier::data {
 /// Errors: UserError with all faults of all files: no files, a tensor that is missing, unknown or of a shape that contradicts the
 /// others, a batch of another size than `batch_size`, text tensors of another width than in the first file. At `batch`: a
 /// timestep that is no whole number from 0 to 999, a value that is not finite. Cost: opening reads headers only.
-std::unique_ptr<Source> open_tensors(std::vector<std::filesystem::path> files, int64_t batch_size);
+std::unique_ptr<Source> open_tensors(const std::vector<std::filesystem::path>& files, int64_t batch_size);
 
 }  // namespace espalier::data

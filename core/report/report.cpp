@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/text.h"
 #include "core/inspect/summary.h"
@@ -155,6 +156,25 @@ void write_report(const train::FinishedRun& run) {
   }
   facts.pictures = draw_pictures(run, *source, drawn);
   write_text(run.folder / "report.html", to_html(facts));
+}
+
+void write_report_again(const fs::path& run, const train::Services& services) {
+  if (!fs::is_regular_file(run / "manifest.json"))
+    throw UserError("[" + run.string() + "] is no finished run (it has no manifest.json); espalier distill RECIPE --out " +
+                    run.string() + " --resume brings one to its end");
+  ErrorList errors;
+  const train::Recipe recipe = train::read_recipe(run / "recipe.resolved.toml", {}, errors);
+  errors.throw_if_any();
+  const train::Models models = train::open_models(recipe);
+  std::vector<std::string> notes;
+  const std::optional<fs::path> newest = train::CheckpointFolder(run).newest_good(notes);
+  for (const std::string& note : notes) services.say(note);
+  if (!newest)
+    throw UserError("[" + (run / "checkpoints").string() + "] has no checkpoint; the report is made from the run's last one");
+  const train::LoadedCheckpoint loaded =
+      train::read_checkpoint(*newest, models.base, recipe.train.optimizer, recipe.train.ema_decay.has_value());
+  const auto source = train::open_data(recipe);
+  write_report({recipe, services, models, *loaded.student, loaded.state, *source, run});
 }
 
 }  // namespace espalier::report

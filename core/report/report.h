@@ -14,4 +14,8 @@ namespace espalier::report {
 /// Cost: some forward passes of teacher and student, and pictures where the data can be decoded.
 void write_report(const train::FinishedRun& run);
 
+/// The same of a run that came to its end before, read back from its folder: its resolved recipe and its last checkpoint.
+/// Errors: UserError when the run is not finished, or its checkpoint, teacher or data are gone; those of write_report.
+void write_report_again(const std::filesystem::path& run, const train::Services& services);
+
 }  // namespace espalier::report

@@ -25,7 +25,7 @@ class Reader {
     losses();
     stages();
     top_.finish();
-    if (!recipe_.teacher && !recipe_.student)
+    if (!recipe_.root->contains("teacher") && !recipe_.root->contains("student"))
       errors_.add(file_ +
                   ": neither [teacher] nor [student] names a model; a recipe without [teacher] trains from scratch and "
                   "needs [student]");

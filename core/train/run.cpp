@@ -12,6 +12,7 @@
 #include "core/base/text.h"
 #include "core/data/prefetch.h"
 #include "core/train/open_data.h"
+#include "core/train/preview.h"
 #include "core/train/run_folder.h"
 #include "core/train/stage_plan.h"
 #include "core/train/trainer.h"
@@ -37,6 +38,7 @@ class Run {
     if (folder_.finished()) return say(folder_.path().string() + ": this run is complete");
     for (const std::string& note : models_.notes) say(note);
     for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
+    preview_stages(recipe_, models_, services_);
     source_ = data::prefetch(open_data(recipe_), kBatchesAhead);
     begin();
     metrics_ = std::make_unique<Metrics>(folder_.path(), state_.mark);
@@ -115,7 +117,7 @@ class Run {
       write_checkpoint(before, *student_, state_);
     if (stage.prune) {
       const auto pruner = services_.make_pruner(*stage.prune);
-      const prune::RemovalPlan plan = stage_plan(*pruner, *student_, recipe_.train.seed, at.stage, at.attempt);
+      const prune::RemovalPlan plan = stage_plan(*pruner, *student_, recipe_.train.seed, at.attempt);
       if (plan.removals.empty() && at.attempt > 0) return false;
       for (const prune::Removal& removal : plan.removals) record.removed.push_back(removal.path);
       if (!plan.removals.empty()) {

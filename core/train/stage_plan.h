@@ -12,10 +12,10 @@
 namespace espalier::train {
 
 /// What `pruner` removes from the student, as a plan on its own structure. `attempt` counts failed gates: each halves the units
-/// that are removed (every second one of the strategy's order stays removed), down to none.
+/// that are removed: every second one of the strategy's order is still removed, down to none. A half that no config can say is
+/// completed by another of the units, or the other half is taken.
 /// Errors: those of the strategy and of plans.
-prune::RemovalPlan stage_plan(prune::PruneStrategy& pruner, const Student& student, uint64_t seed, int64_t stage,
-                              int64_t attempt);
+prune::RemovalPlan stage_plan(prune::PruneStrategy& pruner, const Student& student, uint64_t seed, int64_t attempt);
 
 /// "val/output below 0.02".
 std::string gate_text(const Gate& gate);

@@ -51,11 +51,11 @@ void append(exec::FloatTensor& to, const Vector& vector) {
 }
 
 // `tokens` with their places, filled up with padding.
-exec::FloatTensor sequence(std::vector<Vector> tokens) {
+exec::FloatTensor sequence(const std::vector<Vector>& tokens) {
   const Vector padding = named_vector("padding", kEmbedding, "token");
   exec::FloatTensor states{Shape{kTokens, kEmbedding}, {}};
   for (size_t i = 0; i < static_cast<size_t>(kTokens); ++i) {
-    Vector token = i < tokens.size() ? std::move(tokens[i]) : padding;
+    Vector token = i < tokens.size() ? tokens[i] : padding;
     const Vector place = named_vector("place " + std::to_string(i), kEmbedding, "token");
     for (size_t k = 0; k < token.size(); ++k) token[k] += kPlace * place[k];
     append(states, token);
@@ -98,7 +98,7 @@ data::Conditioning encode_caption(std::string_view group, std::string_view subgr
     for (size_t i = 0; i < pooled.size(); ++i) pooled[i] += wide[i];
   }
   scale_to_unit(pooled);
-  data::Conditioning encoded{sequence(std::move(tokens)), {Shape{kPooled}, {}}, {}};
+  data::Conditioning encoded{sequence(tokens), {Shape{kPooled}, {}}, {}};
   append(encoded.text_embeds, pooled);
   return encoded;
 }

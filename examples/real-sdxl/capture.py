@@ -74,13 +74,14 @@ def compare(args):
     for name in order:
         if name not in actual:
             failed.append(name)
-            print(f"  MISSING   {name}")
+            print(f"  MISSING            {name}")
             continue
-        same = actual[name].shape == expected[name].shape
-        distance = ((actual[name].double() - expected[name].double()).norm() / expected[name].double().norm()).item() if same else float("nan")
+        got, want = actual[name].double(), expected[name].double()
+        same = got.shape == want.shape
+        distance = ((got - want).norm() / want.norm()).item() if same else float("nan")
         good = distance <= args.tolerance  # a NaN is not
         worst = max(worst, distance)
-        print(f"  {'ok   ' if good else 'DIFFERS'} {distance:9.2e}  {name}" + ("" if same else f"  {list(actual[name].shape)} for {list(expected[name].shape)}"))
+        print(f"  {'ok' if good else 'DIFFERS':7s} {distance:9.2e}  {name}" + ("" if same else f"  {list(got.shape)} for {list(want.shape)}"))
         if not good:
             failed.append(name)
     for name in sorted(set(actual) - set(order)):

@@ -3,9 +3,9 @@
 
     real_sdxl_test.py ESPALIER_BINARY WORK_DIR
 
-`make_cache.py` turns images of several aspects into a cache whose every row is what the pipeline itself computes; `capture.py` records a
-step, `espalier run` replays it, and every tap agrees; a tap that is changed is found. Exit code 77 (skipped) where torch or diffusers are
-absent.
+`make_cache.py` turns images of several aspects into a cache whose every row is what the pipeline itself computes, and `espalier distill`
+trains the pipeline's UNet on it; `capture.py` records a step, `espalier run` replays it, and every tap agrees; a tap that is changed is
+found. Exit code 77 (skipped) where torch or diffusers are absent.
 """
 import json, os, pathlib, shutil, subprocess, sys
 
@@ -117,6 +117,29 @@ def test_cache(pipeline, work):
     check("exists; choose another" in run(*make, expect=1), "an existing cache is left alone")
 
 
+RECIPE = """[student]
+model = "pipeline/unet"
+[data]
+source = "cache"
+path = "cache"
+caption_dropout = 0.5
+validation_rows = 1
+[[loss]]
+use = "espalier.loss.task"
+[train]
+steps = 6
+batch_size = 2
+"""
+
+
+def test_training(work, espalier):
+    (work / "recipe.toml").write_text(RECIPE)
+    run(espalier, "distill", work / "recipe.toml", "--out", work / "run")
+    rows = [json.loads(line) for line in (work / "run/metrics.jsonl").read_text().splitlines()]
+    check(sum("task" in r for r in rows) == 6 and sum("val/task" in r for r in rows) == 1 and
+          all(0 < r.get("task", 1) < 10 for r in rows), "the cache is trained on in all its sizes")
+
+
 def test_capture(pipeline, work, espalier):
     capture, script = work / "capture", EXAMPLE / "capture.py"
     run(sys.executable, script, "record", "--pipeline", pipeline, "--prompt", "a red fox", "--steps", 4, "--step", 2, "--height", 64, "--width", 96,
@@ -140,6 +163,7 @@ def main():
     work.mkdir(parents=True)
     pipeline = tiny_pipeline(work)
     test_cache(pipeline, work)
+    test_training(work, espalier)
     test_capture(pipeline, work, espalier)
     print("passed")
 

@@ -1,0 +1,123 @@
+// recipe.toml: strict, all faults at once, each with its place; a resolved recipe gives itself.
+
+#include "core/train/recipe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/train/overrides.h"
+
+namespace espalier::train {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+class RecipeTest : public ::testing::Test {
+ protected:
+  RecipeTest() : folder_(fs::temp_directory_path() / ("espalier_recipe_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_ / "teacher");
+    std::ofstream(folder_ / "batch.safetensors") << "x";
+  }
+  ~RecipeTest() override { fs::remove_all(folder_); }
+
+  Recipe read(const std::string& text, const std::vector<std::string>& sets = {}) {
+    std::ofstream(folder_ / "r.toml") << text;
+    errors_ = {};
+    return read_recipe(folder_ / "r.toml", sets, errors_);
+  }
+  /// The faults, without the folder.
+  std::vector<std::string> faults() const {
+    std::vector<std::string> out;
+    for (std::string text : errors_.messages()) {
+      for (size_t at; (at = text.find(folder_.string() + "/")) != std::string::npos;) text.erase(at, folder_.string().size() + 1);
+      out.push_back(text);
+    }
+    return out;
+  }
+
+  static constexpr const char* kGood =
+      "[teacher]\nmodel = \"teacher\"\n[data]\nsource = \"tensors\"\nfiles = [\"batch.safetensors\"]\n"
+      "[[loss]]\nuse = \"espalier.loss.task\"\n[train]\nsteps = 5\n";
+  fs::path folder_;
+  ErrorList errors_;
+};
+
+TEST_F(RecipeTest, defaults_are_those_of_the_docs) {
+  const Recipe recipe = read(kGood);
+  EXPECT_THAT(faults(), ElementsAre());
+  EXPECT_EQ(recipe.train.steps, 5);
+  EXPECT_EQ(recipe.stages.size(), 1u) << "a recipe without stages has one that prunes nothing";
+  EXPECT_EQ(recipe.planned_steps(), 5);
+  EXPECT_EQ(recipe.train.optimizer.use, "adamw");
+  EXPECT_FALSE(recipe.train.clip_norm);
+  EXPECT_FALSE(recipe.train.ema_decay);
+  EXPECT_EQ(recipe.schedule.name, "scaled_linear");
+}
+
+TEST_F(RecipeTest, reports_every_fault_at_once_with_its_place) {
+  read(
+      "[teacher]\nmodle = \"teacher\"\n"
+      "[data]\nsource = \"tensor\"\n"
+      "[diffusion]\nprediction_type = \"v\"\n"
+      "[[loss]]\nweight = -1\n"
+      "[train]\nstep = 5\nbatch_size = 0\nsave_dtype = \"f8\"\n"
+      "[train.optimizer]\nuse = \"adam\"\nbetas = [0.9]\n"
+      "[train.ema]\n"
+      "[[stage]]\nsteps = \"many\"\non_fail = \"stop\"\n");
+  EXPECT_THAT(faults(), ::testing::UnorderedElementsAre(
+                            "r.toml:1:1: [teacher] has no 'model'",
+                            HasSubstr("r.toml:2:1: unknown key 'modle' in [teacher]; did you mean 'model'?"),
+                            "r.toml:4:10: 'source' must be one of tensors, cache, not 'tensor'; did you mean 'tensors'?",
+                            HasSubstr("r.toml:6:19: 'prediction_type' must be one of epsilon, v_prediction, not 'v'"),
+                            "r.toml:7:1: [[loss]] 0 has no 'use'", "r.toml:8:10: 'weight' must be from 0 to 1000000000",
+                            HasSubstr("unknown key 'step' in [train]; did you mean 'steps' or 'seed'?"),
+                            "r.toml:11:14: 'batch_size' must be from 1 to 1048576",
+                            HasSubstr("r.toml:12:14: 'save_dtype' must be one of f32, f16, bf16"),
+                            HasSubstr("'use' must be one of adamw, adamw8bit, adafactor, not 'adam'"),
+                            HasSubstr("'betas' must be two numbers"), "r.toml:16:1: [train.ema] has no 'decay'",
+                            HasSubstr("'steps' must be an integer, not a string"),
+                            HasSubstr("'on_fail' says what a failed gate does, and there is no 'until'")))
+      << ::testing::PrintToString(faults());
+}
+
+TEST_F(RecipeTest, needs_a_model_data_a_loss_and_steps) {
+  read("[train]\n");
+  EXPECT_THAT(faults(), ::testing::UnorderedElementsAre(HasSubstr("neither [teacher] nor [student] names a model"),
+                                                        "r.toml: recipe has no [data]", HasSubstr("recipe has no [[loss]]"),
+                                                        "r.toml:1:1: [train] has no 'steps'"));
+}
+
+TEST_F(RecipeTest, sets_lie_over_the_file) {
+  const Recipe recipe = read(kGood, {"train.steps=7", "train.optimizer.lr=3e-4", "loss.0.weight=2",
+                                     "data.files=[\"batch.safetensors\"]", "diffusion.schedule=linear"});
+  EXPECT_THAT(faults(), ElementsAre());
+  EXPECT_EQ(recipe.train.steps, 7);
+  EXPECT_EQ(recipe.train.optimizer.lr, 3e-4);
+  EXPECT_EQ(recipe.losses[0].weight, 2);
+  EXPECT_EQ(recipe.schedule.name, "linear");
+  read(kGood, {"train", "loss.3.weight=1", "train.steps.x=1", "train.stpes=4"});
+  EXPECT_THAT(faults(), ElementsAre("--set train: want KEY=VALUE, as in train.steps=100",
+                                    "--set loss.3.weight=1: 'loss' has 1 rows, numbered from 0; '3' is none of them",
+                                    "--set train.steps.x=1: 'train.steps' holds a value, it has no 'x'",
+                                    HasSubstr("unknown key 'stpes' in [train]; did you mean 'steps'?")));
+}
+
+TEST_F(RecipeTest, a_resolved_recipe_resolves_to_itself) {
+  const std::string stages =
+      "[train.ema]\ndecay = 0.99\n[train.lr_schedule]\nuse = \"cosine\"\nwarmup = 3\n"
+      "[[stage]]\nsteps = 2\nprune = { use = \"espalier.prune.ssd-1b\" }\nuntil = { metric = \"output\", below = 0.5 }\n";
+  const std::string once = resolved_text(read(std::string(kGood) + stages));
+  EXPECT_THAT(faults(), ElementsAre());
+  const std::string twice = resolved_text(read(once));
+  EXPECT_THAT(faults(), ElementsAre());
+  EXPECT_EQ(once, twice);
+  EXPECT_THAT(once, HasSubstr("on_fail = 'rollback'"));
+}
+
+}  // namespace
+}  // namespace espalier::train
