@@ -160,7 +160,7 @@ TEST(Sampling, a_unet_with_guidance_draws_what_diffusers_draws) {
   request.ids = {"recorded"};
   request.height = all_shape[2], request.width = all_shape[3], request.channels = all_shape[4];
   request.guidance = one["guidance"];
-  const auto executor = inspect::open_session(model,
+  auto executor = inspect::open_session(model,
                                               {.batch = rows_at_once(request),
                                                .height = request.height,
                                                .width = request.width,
@@ -169,7 +169,7 @@ TEST(Sampling, a_unet_with_guidance_draws_what_diffusers_draws) {
   // The recorded start is torch's noise, not ours: the first call's input is replaced, and the rest of the trajectory with it.
   const std::vector<float> all = recorded().values("unet.samples");
   const auto size = static_cast<size_t>(request.height * request.width * request.channels);
-  const Predict unet = unet_predict(*executor);
+  const Predict unet = unet_predict(std::move(executor));
   std::vector<float> sample(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
   size_t step = 0;
   const Predict from_recorded_start = [&](const exec::FloatTensor& seen, double timestep, const Conditioning& rows) {

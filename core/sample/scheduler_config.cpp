@@ -145,6 +145,28 @@ SchedulerConfig read_scheduler_config(const std::filesystem::path& file) {
   return parse_scheduler_config(read_text(file), file.string());
 }
 
+std::string scheduler_config_text(const SchedulerConfig& config, std::string_view sampler) {
+  ESP_CHECK(sampler == "ddim" || sampler == "euler");
+  const bool ddim = sampler == "ddim";
+  std::vector<std::string> fields = {
+      fmt::format("\"_class_name\": \"{}\"", ddim ? "DDIMScheduler" : "EulerDiscreteScheduler"),
+      fmt::format("\"beta_end\": {}", config.noise.beta_end),
+      fmt::format("\"beta_schedule\": \"{}\"", config.noise.name),
+      fmt::format("\"beta_start\": {}", config.noise.beta_start),
+      fmt::format("\"num_train_timesteps\": {}", config.noise.steps),
+      fmt::format("\"prediction_type\": \"{}\"", name_of(config.prediction)),
+      fmt::format("\"rescale_betas_zero_snr\": {}", config.rescale_betas_zero_snr),
+      fmt::format("\"steps_offset\": {}", config.steps_offset),
+      fmt::format("\"timestep_spacing\": \"{}\"", name_of(config.spacing.value_or(ddim ? Spacing::kLeading : Spacing::kLinspace)))};
+  // Fields of the other class are kept too: diffusers carries them along when a pipeline changes its scheduler.
+  fields.push_back(fmt::format("\"clip_sample\": {}", config.clip_sample));
+  fields.push_back(fmt::format("\"clip_sample_range\": {}", config.clip_sample_range));
+  fields.push_back(fmt::format("\"set_alpha_to_one\": {}", config.set_alpha_to_one));
+  fields.push_back(fmt::format("\"final_sigmas_type\": \"{}\"", config.final_sigma_min ? "sigma_min" : "zero"));
+  std::sort(fields.begin(), fields.end());
+  return "{\n  " + join(fields, ",\n  ") + "\n}\n";
+}
+
 std::optional<std::filesystem::path> find_scheduler_config(const std::filesystem::path& model) {
   constexpr const char* kName = "scheduler_config.json";
   std::filesystem::path folder = std::filesystem::absolute(model).lexically_normal();

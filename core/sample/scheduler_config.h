@@ -40,6 +40,11 @@ SchedulerConfig parse_scheduler_config(std::string_view json, std::string_view f
 /// The same of a file. Errors: also those of read_text.
 SchedulerConfig read_scheduler_config(const std::filesystem::path& file);
 
+/// The text of a scheduler_config.json of that class, every field that its scheduler reads written out, so that diffusers
+/// samples as `sampler` ("ddim" or "euler") does here.
+/// Guarantees: parse_scheduler_config reads it back to the same sampler.
+std::string scheduler_config_text(const SchedulerConfig& config, std::string_view sampler);
+
 /// The scheduler_config.json that belongs to a model: `scheduler/` of its pipeline folder, `scheduler/` beside its UNet folder,
 /// or a scheduler_config.json in or beside what was named. Nothing when there is none.
 std::optional<std::filesystem::path> find_scheduler_config(const std::filesystem::path& model);
