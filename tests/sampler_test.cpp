@@ -85,8 +85,7 @@ TEST_P(Trajectory, every_step_is_diffusers_own) {
     std::vector<float> answer;
     for (const float x : sample)
       answer.push_back(formula(static_cast<float>(x * sampler->input_scale(step)), sampler->timesteps()[step]));
-    sampler->step(step, answer, sample,
-                  noise.empty() ? std::span<const float>() : std::span(noise).subspan(step * size, size));
+    sampler->step(step, answer, sample, noise.empty() ? std::span<const float>() : std::span(noise).subspan(step * size, size));
     const auto expected = std::span(all).subspan((step + 1) * size, size);
     EXPECT_LE(distance(sample, expected), tolerance * most(expected)) << "step " << step;
   }
@@ -161,11 +160,11 @@ TEST(Sampling, a_unet_with_guidance_draws_what_diffusers_draws) {
   request.height = all_shape[2], request.width = all_shape[3], request.channels = all_shape[4];
   request.guidance = one["guidance"];
   auto executor = inspect::open_session(model,
-                                              {.batch = rows_at_once(request),
-                                               .height = request.height,
-                                               .width = request.width,
-                                               .tokens = request.conditioning.encoder_hidden_states.shape[1]},
-                                              {});
+                                        {.batch = rows_at_once(request),
+                                         .height = request.height,
+                                         .width = request.width,
+                                         .tokens = request.conditioning.encoder_hidden_states.shape[1]},
+                                        {});
   // The recorded start is torch's noise, not ours: the first call's input is replaced, and the rest of the trajectory with it.
   const std::vector<float> all = recorded().values("unet.samples");
   const auto size = static_cast<size_t>(request.height * request.width * request.channels);
@@ -199,7 +198,8 @@ SampleRequest request_of(const Sampler& sampler, std::vector<std::string> ids) {
   request.height = 2, request.width = 3, request.channels = 2;
   const auto rows = static_cast<int64_t>(ids.size());
   request.conditioning.encoder_hidden_states = {Shape{rows, 1, 1}, {}};
-  for (size_t i = 0; i < ids.size(); ++i) request.conditioning.encoder_hidden_states.values.push_back(0.25f * static_cast<float>(i + 1));
+  for (size_t i = 0; i < ids.size(); ++i)
+    request.conditioning.encoder_hidden_states.values.push_back(0.25f * static_cast<float>(i + 1));
   request.unconditional.encoder_hidden_states = {Shape{1, 1, 1}, {-0.5f}};
   request.ids = std::move(ids);
   return request;
@@ -283,7 +283,8 @@ TEST(Sampling, a_picture_depends_on_seed_and_id_and_on_nothing_drawn_beside_it) 
 }
 
 TEST(Sampling, fresh_noise_of_a_step_is_neither_the_start_nor_another_step) {
-  const std::vector<float> start = start_noise(1, "a", 4096), first = step_noise(1, "a", 0, 4096), second = step_noise(1, "a", 1, 4096);
+  const std::vector<float> start = start_noise(1, "a", 4096), first = step_noise(1, "a", 0, 4096),
+                           second = step_noise(1, "a", 1, 4096);
   for (const auto& [a, b] : {std::pair{&start, &first}, {&first, &second}, {&start, &second}}) {
     double dot = 0;
     for (size_t i = 0; i < a->size(); ++i) dot += (*a)[i] * (*b)[i];

@@ -31,7 +31,8 @@ void append_row(Conditioning& rows, const data::Conditioning& row) {
 
 OpenPredict open_unet(const model::Model& model, const inspect::SessionOptions& session) {
   return [&model, session](int64_t rows, int64_t height, int64_t width, int64_t tokens) {
-    return unet_predict(inspect::open_session(model, {.batch = rows, .height = height, .width = width, .tokens = tokens}, session));
+    return unet_predict(
+        inspect::open_session(model, {.batch = rows, .height = height, .width = width, .tokens = tokens}, session));
   };
 }
 
@@ -39,16 +40,16 @@ void check_cache_fits(const model::UNetConfig& config, const data::CacheInfo& ca
   ErrorList errors;
   const auto differ = [&](std::string_view what, int64_t of_model, int64_t of_cache) {
     if (of_model != of_cache)
-      errors.add(fmt::format("[{}] the model has {} {}, the cache {}", model_name, of_model, what, of_cache));
+      errors.add(
+          fmt::format("[{}] the model has {} {}, the cache {}; they do not go together", model_name, of_model, what, of_cache));
   };
   differ("input channels", config.in_channels, cache.channels);
   differ("output channels", config.out_channels, cache.channels);
-  for (const int64_t width : config.cross_attention_dim) {
-    differ("as width of its text embedding (cross_attention_dim)", width, cache.embedding);
-    if (width != cache.embedding) break;
-  }
+  const std::vector<int64_t>& widths = config.cross_attention_dim;
+  const auto other = std::find_if(widths.begin(), widths.end(), [&](int64_t width) { return width != cache.embedding; });
+  if (other != widths.end()) differ("as the width of its text embedding (cross_attention_dim)", *other, cache.embedding);
   if (config.has_text_time())
-    differ("as width of its pooled text embedding",
+    differ("as the width of its pooled text embedding",
            config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim, cache.pooled);
   errors.throw_if_any();
 }

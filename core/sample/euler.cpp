@@ -25,7 +25,8 @@ std::vector<double> sigmas_at(const SchedulerConfig& config, const std::vector<d
   sigmas.push_back(config.final_sigma_min ? sigma_of(signal.front()) : 0);
   for (double& sigma : sigmas) sigma = static_cast<float>(sigma);
   if (!std::isfinite(sigmas.front()))
-    throw UserError("[sample] the noise schedule leaves no signal at the first timestep, where euler's sigma is infinite; use ddim");
+    throw UserError(
+        "[sample] the noise schedule leaves no signal at the first timestep, where euler's sigma is infinite; use ddim");
   return sigmas;
 }
 
@@ -33,7 +34,8 @@ Spacing spacing_in(const SchedulerConfig& config) { return config.spacing.value_
 
 class Euler final : public Sampler {
  public:
-  Euler(const SchedulerConfig& config, int steps) : prediction_(config.prediction), leading_(spacing_in(config) == Spacing::kLeading) {
+  Euler(const SchedulerConfig& config, int steps)
+      : prediction_(config.prediction), leading_(spacing_in(config) == Spacing::kLeading) {
     timesteps_ = spaced_timesteps(config, spacing_in(config), steps, false);
     sigmas_ = sigmas_at(config, timesteps_);
   }

@@ -10,7 +10,8 @@ namespace {
 
 void paste(const Picture& picture, int64_t left, int64_t top, Picture& onto) {
   for (int64_t y = 0; y < picture.height; ++y)
-    std::copy_n(picture.rgb.begin() + y * picture.width * 3, picture.width * 3, onto.rgb.begin() + ((top + y) * onto.width + left) * 3);
+    std::copy_n(picture.rgb.begin() + y * picture.width * 3, picture.width * 3,
+                onto.rgb.begin() + ((top + y) * onto.width + left) * 3);
 }
 
 }  // namespace

@@ -53,7 +53,8 @@ exec::FloatTensor joined(exec::FloatTensor first, const exec::FloatTensor& secon
 /// Conditioning of the pictures `group`, the unconditional rows before them where there is guidance.
 Conditioning rows_of(const SampleRequest& request, const std::vector<size_t>& group) {
   const Conditioning& all = request.conditioning;
-  Conditioning rows{take_rows(all.encoder_hidden_states, group), take_rows(all.text_embeds, group), take_rows(all.time_ids, group)};
+  Conditioning rows{take_rows(all.encoder_hidden_states, group), take_rows(all.text_embeds, group),
+                    take_rows(all.time_ids, group)};
   if (!guided(request)) return rows;
   const std::vector<size_t> same(group.size(), 0);
   return {joined(take_rows(request.unconditional.encoder_hidden_states, same), rows.encoder_hidden_states),
@@ -80,11 +81,13 @@ void check(const SampleRequest& request) {
   ESP_CHECK(request.sampler != nullptr && !request.ids.empty());
   ESP_CHECK(request.conditioning.encoder_hidden_states.shape[0] == static_cast<int64_t>(request.ids.size()));
   ESP_CHECK(!guided(request) || request.unconditional.encoder_hidden_states.shape[0] == 1);
-  ESP_CHECK(!guided(request) || request.unconditional.text_embeds.values.empty() == request.conditioning.text_embeds.values.empty());
+  ESP_CHECK(!guided(request) ||
+            request.unconditional.text_embeds.values.empty() == request.conditioning.text_embeds.values.empty());
 }
 
 /// Steps the pictures `group`, each at its place in `sample`, from noise to latents.
-void run_group(const Predict& predict, const SampleRequest& request, const std::vector<size_t>& group, exec::FloatTensor& sample) {
+void run_group(const Predict& predict, const SampleRequest& request, const std::vector<size_t>& group,
+               exec::FloatTensor& sample) {
   const Sampler& sampler = *request.sampler;
   const Conditioning rows = rows_of(request, group);
   const auto elements = static_cast<int64_t>(sample.values.size() / group.size());
@@ -94,8 +97,8 @@ void run_group(const Predict& predict, const SampleRequest& request, const std::
     if (guided(request)) guide(answer.values, request.guidance);
     ESP_CHECK(answer.values.size() == sample.values.size());
     if (!std::all_of(answer.values.begin(), answer.values.end(), [](float v) { return std::isfinite(v); }))
-      throw Error(fmt::format("[sample] the model's answer at step {} of {} (timestep {:g}) is not finite", step + 1, sampler.steps(),
-                              timestep));
+      throw Error(fmt::format("[sample] the model's answer at step {} of {} (timestep {:g}) is not finite", step + 1,
+                              sampler.steps(), timestep));
     std::vector<float> noise;
     for (size_t i = 0; sampler.wants_noise() && i < group.size(); ++i) {
       const std::vector<float> more = step_noise(request.seed, request.ids[group[i]], step, elements);

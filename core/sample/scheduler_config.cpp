@@ -18,10 +18,9 @@ namespace {
 const std::vector<std::string> kPredictions{"epsilon", "v_prediction", "sample"};
 const std::vector<std::string> kSpacings{"leading", "trailing", "linspace"};
 const std::vector<std::string> kSchedules{"linear", "scaled_linear", "squaredcos_cap_v2"};
-const std::vector<std::string> kRead{"num_train_timesteps", "beta_start",        "beta_end",     "beta_schedule",
-                                     "prediction_type",     "timestep_spacing",  "steps_offset", "set_alpha_to_one",
-                                     "clip_sample",         "clip_sample_range", "final_sigmas_type",
-                                     "rescale_betas_zero_snr"};
+const std::vector<std::string> kRead{"num_train_timesteps", "beta_start",        "beta_end",          "beta_schedule",
+                                     "prediction_type",     "timestep_spacing",  "steps_offset",      "set_alpha_to_one",
+                                     "clip_sample",         "clip_sample_range", "final_sigmas_type", "rescale_betas_zero_snr"};
 
 struct Inert {
   std::string name;
@@ -125,8 +124,8 @@ SchedulerConfig parse_scheduler_config(std::string_view json, std::string_view f
   check_names(object, file, errors);
   config.class_name = read.string("_class_name").value_or("");
   read_noise(read, config.noise);
-  config.prediction = static_cast<Prediction>(
-      choice(read, "prediction_type", read.string("prediction_type").value_or("epsilon"), kPredictions));
+  config.prediction =
+      static_cast<Prediction>(choice(read, "prediction_type", read.string("prediction_type").value_or("epsilon"), kPredictions));
   if (const auto spacing = read.string("timestep_spacing"))
     config.spacing = static_cast<Spacing>(choice(read, "timestep_spacing", *spacing, kSpacings));
   config.steps_offset = static_cast<int>(read.integer("steps_offset", 0, config.noise.steps - 1).value_or(0));
@@ -157,7 +156,8 @@ std::string scheduler_config_text(const SchedulerConfig& config, std::string_vie
       fmt::format("\"prediction_type\": \"{}\"", name_of(config.prediction)),
       fmt::format("\"rescale_betas_zero_snr\": {}", config.rescale_betas_zero_snr),
       fmt::format("\"steps_offset\": {}", config.steps_offset),
-      fmt::format("\"timestep_spacing\": \"{}\"", name_of(config.spacing.value_or(ddim ? Spacing::kLeading : Spacing::kLinspace)))};
+      fmt::format("\"timestep_spacing\": \"{}\"",
+                  name_of(config.spacing.value_or(ddim ? Spacing::kLeading : Spacing::kLinspace)))};
   // Fields of the other class are kept too: diffusers carries them along when a pipeline changes its scheduler.
   fields.push_back(fmt::format("\"clip_sample\": {}", config.clip_sample));
   fields.push_back(fmt::format("\"clip_sample_range\": {}", config.clip_sample_range));

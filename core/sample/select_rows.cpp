@@ -56,8 +56,8 @@ class Selection {
     const auto number = whole_number(text);
     if (id != by_id_.end()) {
       if (number && *number < rows_.size() && *number != id->second)
-        errors_.add(fmt::format("[--rows] '{0}' is the id of row {1} and the index of row {0} ('{2}'); say id:{0} or index:{0}", text,
-                                id->second, printable(rows_[*number].caption)));
+        errors_.add(fmt::format("[--rows] '{0}' is the id of row {1} and the index of row {0} ('{2}'); say id:{0} or index:{0}",
+                                text, id->second, printable(rows_[*number].caption)));
       else
         chosen_.push_back(id->second);
       return true;
@@ -91,7 +91,8 @@ class Selection {
     if (*number < rows_.size())
       chosen_.push_back(*number);
     else
-      errors_.add(fmt::format("[--rows] there is no row '{}': the cache's rows are 0 to {}", printable(selector), rows_.size() - 1));
+      errors_.add(
+          fmt::format("[--rows] there is no row '{}': the cache's rows are 0 to {}", printable(selector), rows_.size() - 1));
     return true;
   }
 

@@ -23,7 +23,8 @@ std::vector<float> signal_of(const SchedulerConfig& config) {
 std::vector<double> spaced_timesteps(const SchedulerConfig& config, Spacing spacing, int steps, bool whole) {
   const int training = config.noise.steps;
   if (steps < 1 || steps > training)
-    throw UserError(fmt::format("[sample] a run has 1 to {} steps, one for each training timestep at most, not {}", training, steps));
+    throw UserError(
+        fmt::format("[sample] a run has 1 to {} steps, one for each training timestep at most, not {}", training, steps));
   std::vector<double> timesteps;
   if (spacing == Spacing::kLeading) {
     const int stride = training / steps;
@@ -40,9 +41,10 @@ std::vector<double> spaced_timesteps(const SchedulerConfig& config, Spacing spac
     }
   }
   if (timesteps.front() > training - 1)
-    throw UserError(fmt::format("[sample] 'steps_offset' {} takes the first of {} steps to timestep {}, but training ended at {}; "
-                                "use fewer steps",
-                                config.steps_offset, steps, timesteps.front(), training - 1));
+    throw UserError(
+        fmt::format("[sample] 'steps_offset' {} takes the first of {} steps to timestep {}, but training ended at {}; "
+                    "use fewer steps",
+                    config.steps_offset, steps, timesteps.front(), training - 1));
   return timesteps;
 }
 

@@ -83,8 +83,8 @@ TEST(Layers, every_include_is_an_edge_of_layers_txt) {
         continue;
       }
       const std::string library = target.substr(0, target.find_first_of("/."));
-      static const std::set<std::string> kKnown{"fmt",   "openssl", "nlohmann", "toml++", "CLI",
-                                                "boost", "Eigen",   "oneapi",   "dnnl",   "omp"};
+      static const std::set<std::string> kKnown{"fmt",   "openssl", "nlohmann", "toml++", "CLI", "boost",
+                                                "Eigen", "oneapi",  "dnnl",     "omp",    "png"};
       if (kKnown.count(library)) {
         EXPECT_TRUE(rule.libraries.count(library))
             << relative << " includes " << target << ": " << room << " may not use " << library;

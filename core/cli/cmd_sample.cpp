@@ -1,0 +1,274 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/base/error.h"
+#include "core/base/progress.h"
+#include "core/base/terminal.h"
+#include "core/base/text.h"
+#include "core/cli/choose_backend.h"
+#include "core/cli/commands.h"
+#include "core/data/codec.h"
+#include "core/exec/border.h"
+#include "core/io/safetensors_writer.h"
+#include "core/sample/draw_rows.h"
+#include "core/sample/png.h"
+#include "core/sample/select_rows.h"
+
+namespace espalier::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct Options {
+  std::string model, backend = "cpu", sampler, prediction_type, schedule, spacing;
+  std::filesystem::path cache, out, latents, scheduler;
+  std::vector<std::string> rows, sets;
+  std::optional<uint64_t> random_weights;
+  std::optional<int64_t> threads;
+  int64_t steps = 25, columns = 0, scale = 0, at_once = 8;
+  uint64_t seed = 0;
+  double guidance = 5, eta = 0;
+};
+
+/// Small pictures are enlarged to about this many pixels where --scale does not say otherwise.
+constexpr int64_t kEasyToSee_px = 128;
+constexpr int64_t kMostSide_px = 65535;
+
+void check(const Options& options, const data::Cache& cache) {
+  ErrorList errors;
+  const auto within = [&](const char* name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high) errors.add(fmt::format("[sample] {} wants {} to {}, not {}", name, low, high, value));
+  };
+  within("--steps", options.steps, 1, 100'000);
+  within("--columns", options.columns, 0, 1000);
+  within("--scale", options.scale, 0, 64);
+  within("--at-once", options.at_once, 1, 1024);
+  if (!(options.guidance >= 0 && options.guidance <= 1000))
+    errors.add(fmt::format("[sample] --guidance wants 0 to 1000, not {:g}", options.guidance));
+  if (options.out.empty() && options.latents.empty()) errors.add("[sample] name a file for the pictures, --out F.png");
+  for (const auto& [file, what] : {std::pair{options.out, "--out"}, {options.latents, "--latents"}})
+    if (std::filesystem::is_directory(file)) errors.add("[" + file.string() + "] is a folder; " + what + " wants a file");
+  const std::string& codec = cache.info().codec;
+  if (!options.out.empty() &&
+      std::find(data::codec_names().begin(), data::codec_names().end(), codec) == data::codec_names().end())
+    errors.add(
+        fmt::format("[{}] its latents are of the codec '{}', which espalier cannot turn into pictures; leave out --out and write "
+                    "them with --latents F.safetensors for a program that can",
+                    cache.folder().string(), printable(codec)));
+  errors.throw_if_any();
+}
+
+/// The noise schedule: --scheduler, else the model's own, else the recipe's defaults; single flags go before all of them.
+sample::SchedulerConfig scheduler_of(const Options& options, std::string& where, std::vector<std::string>& notes) {
+  sample::SchedulerConfig config;
+  const auto own = sample::find_scheduler_config(options.model);
+  if (!options.scheduler.empty()) {
+    config = sample::read_scheduler_config(options.scheduler);
+    where = options.scheduler.string();
+  } else if (own) {
+    config = sample::read_scheduler_config(*own);
+    where = own->lexically_proximate(std::filesystem::current_path()).string();
+  } else {
+    config.class_name = "DDIMScheduler";
+    config.clip_sample = false;
+    config.spacing = sample::Spacing::kTrailing;
+  }
+  if (!options.prediction_type.empty()) config.prediction = sample::prediction_of(options.prediction_type, "--prediction-type");
+  if (!options.schedule.empty()) config.noise.name = options.schedule;
+  if (!options.spacing.empty()) config.spacing = sample::spacing_of(options.spacing, "--spacing");
+  if (where.empty() && (options.prediction_type.empty() || options.schedule.empty()))
+    notes.push_back(
+        fmt::format("there is no scheduler_config.json with {}: {} prediction and the {} schedule are assumed (--scheduler, "
+                    "--prediction-type, --schedule)",
+                    options.model, sample::name_of(config.prediction), config.noise.name));
+  return config;
+}
+
+/// Everything that decides what the pictures show, for their metadata.
+std::string recipe_of(const Options& options, const data::Cache& cache, std::span<const size_t> rows,
+                      const sample::SchedulerConfig& config, const sample::Sampler& sampler, int64_t columns, int64_t scale) {
+  ordered_json recipe = {{"program", "espalier " ESPALIER_VERSION},
+                         {"model", options.model},
+                         {"cache", options.cache.string()},
+                         {"codec", cache.info().codec},
+                         {"sampler", sampler.name()},
+                         {"steps", sampler.steps()},
+                         {"guidance", options.guidance},
+                         {"seed", options.seed}};
+  if (options.eta != 0) recipe["eta"] = options.eta;
+  if (options.random_weights) recipe["random_weights"] = *options.random_weights;
+  recipe["scheduler"] = ordered_json::parse(sample::scheduler_config_text(config, sampler.name()));
+  recipe["columns"] = columns;
+  recipe["scale"] = scale;
+  for (const size_t row : rows)
+    recipe["rows"].push_back({{"index", row}, {"id", cache.rows()[row].id}, {"caption", cache.rows()[row].caption}});
+  return recipe.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+/// One tensor `latents` [N,C,H,W], or one for each size, `latents.HxW`, with the ids of their rows as metadata.
+void write_latents(const std::filesystem::path& file, const data::Cache& cache, std::span<const size_t> rows,
+                   const std::vector<exec::FloatTensor>& latents, const std::string& recipe) {
+  std::map<std::string, std::vector<size_t>> of_size;
+  for (size_t i = 0; i < latents.size(); ++i)
+    of_size[fmt::format("latents.{}x{}", latents[i].shape[1], latents[i].shape[2])].push_back(i);
+  if (of_size.size() == 1) of_size = {{"latents", of_size.begin()->second}};
+  std::vector<io::TensorDecl> declared;
+  std::map<std::string, std::string> metadata{{"espalier.sample", recipe}};
+  for (const auto& [name, places] : of_size) {
+    const Shape& one = latents[places.front()].shape;
+    declared.push_back({name, f32(Shape{static_cast<int64_t>(places.size()), one[3], one[1], one[2]})});
+    ordered_json ids = ordered_json::array();
+    for (const size_t place : places) ids.push_back(cache.rows()[rows[place]].id);
+    metadata[name + ".ids"] = ids.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  }
+  io::SafetensorsWriter writer(file, declared, metadata);
+  for (const io::TensorDecl& tensor : declared) {
+    std::vector<float> values;
+    for (const size_t place : of_size.at(tensor.name)) {
+      const exec::FloatTensor image = exec::nhwc_to_nchw(latents[place]);
+      values.insert(values.end(), image.values.begin(), image.values.end());
+    }
+    writer.write(tensor.name, {tensor.type, std::as_bytes(std::span(values))});
+  }
+  writer.finish();
+}
+
+/// The factor of --scale, else the one that makes the largest picture easy to see.
+int64_t scale_of(const Options& options, const std::vector<sample::Picture>& pictures) {
+  if (options.scale > 0) return options.scale;
+  int64_t side = 1;
+  for (const sample::Picture& picture : pictures) side = std::max({side, picture.width, picture.height});
+  return std::max<int64_t>(1, kEasyToSee_px / side);
+}
+
+void run_sample(const Options& options, CommandContext& context) {
+  const data::Cache cache(options.cache);
+  check(options, cache);
+  const std::vector<size_t> rows = sample::select_rows(cache.rows(), options.rows);
+  std::vector<std::string> notes;
+  std::string where;
+  const sample::SchedulerConfig config = scheduler_of(options, where, notes);
+  const auto sampler = sample::make_sampler(options.sampler, config, static_cast<int>(options.steps), options.eta);
+  std::vector<std::string> sets = options.sets;
+  if (options.threads) sets.push_back("threads=" + std::to_string(*options.threads));
+  const auto backend = choose_backend(context, options.backend, sets);
+  const model::Model model = model::load_model(options.model, {.random_weights = options.random_weights});
+  sample::check_cache_fits(model.config, cache.info(), options.model);
+  notes.insert(notes.end(), model.notes.begin(), model.notes.end());
+  say_notes(context, notes);
+
+  const auto begin = std::chrono::steady_clock::now();
+  Progress progress("sampling", rows.size() * sampler->steps());
+  const auto latents = sample::draw_rows(sample::open_unet(model, {.backend = backend}), cache, rows,
+                                         {.sampler = sampler.get(),
+                                          .seed = options.seed,
+                                          .guidance = options.guidance,
+                                          .pictures_at_once = options.at_once,
+                                          .on_step = [&](size_t pictures) { progress.add(pictures); }});
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+
+  const std::string how =
+      fmt::format("{}, {} steps, guidance {:g}, seed {}, {} prediction, {}", sampler->name(), sampler->steps(), options.guidance,
+                  options.seed, sample::name_of(config.prediction), config.noise.name);
+  sample::GridOptions grid{.columns = options.columns, .scale = 1};
+  const int64_t columns = sample::grid_columns(rows.size(), grid);
+  if (!options.out.empty()) {
+    const std::vector<sample::Picture> pictures = sample::decode_pictures(cache.info(), latents);
+    grid.scale = scale_of(options, pictures);
+    const sample::Picture whole = sample::grid_of(pictures, grid);
+    if (std::max(whole.width, whole.height) > kMostSide_px)
+      throw UserError(fmt::format("[{}] would be {} x {} pixels; sides up to {} are written: lower --scale, or draw fewer rows",
+                                  options.out.string(), whole.width, whole.height, kMostSide_px));
+    sample::write_png(
+        options.out, whole,
+        {{"Software", "espalier " ESPALIER_VERSION},
+         {"Description", fmt::format("{} rows of {} by {}: {}", rows.size(), options.cache.string(), options.model, how)},
+         {"espalier.sample", recipe_of(options, cache, rows, config, *sampler, columns, grid.scale)}});
+  }
+  if (!options.latents.empty())
+    write_latents(options.latents, cache, rows, latents, recipe_of(options, cache, rows, config, *sampler, columns, grid.scale));
+
+  using Align = terminal::Table::Align;
+  terminal::Table table({Align::kRight, Align::kRight, Align::kRight, Align::kLeft, Align::kLeft});
+  table.header({"line", "column", "row", "id", "caption"});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const data::CacheRow& row = cache.rows()[rows[i]];
+    const auto place = static_cast<int64_t>(i);
+    table.row({std::to_string(place / columns + 1), std::to_string(place % columns + 1), std::to_string(rows[i]),
+               printable(row.id, 40), printable(row.caption, 80)});
+  }
+  context.out << table.text();
+  if (!where.empty()) context.out << "scheduler  " << printable(where, 400) << '\n';
+  context.out << fmt::format("{}: {} picture{}, {}; {:.1f} s on {}\n",
+                             (options.out.empty() ? options.latents : options.out).string(), rows.size(),
+                             rows.size() == 1 ? "" : "s", how, seconds, backend == nullptr ? "reference" : backend->name());
+}
+
+}  // namespace
+
+void add_sample(CLI::App& app, CommandContext& context) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = begin_command(
+      app, context,
+      {.name = "sample",
+       .summary = "pictures: rows of a cache drawn by a model",
+       .description = "Draws a grid of pictures. What they are conditioned on are rows of a cache, whose codec turns latents "
+                      "into pictures. The "
+                      "noise of a picture depends on the seed and the row's id alone, so that two models, or a teacher and its "
+                      "student, draw the "
+                      "same row from the same noise. The scheduler is the model's own scheduler_config.json (in scheduler/ of "
+                      "its pipeline), "
+                      "or --scheduler's. The PNG carries the whole recipe as text, under the key espalier.sample.",
+       .examples = {
+           {"espalier sample teacher --cache emoji --rows 0-15 --out grid.png", "the first sixteen rows"},
+           {"espalier sample student --cache emoji --rows 'grinning face' --rows '*cat*' --seed 3 --out cats.png",
+            "by caption, and all captions with cat in them"},
+           {"espalier sample teacher --cache emoji --rows 1F600 --sampler euler --steps 40 --guidance 3 --out one.png",
+            "by id, another sampler"},
+           {"espalier sample sdxl --cache real --rows 0-3 --latents latents.safetensors", "latents for a VAE elsewhere"}}});
+  command
+      ->add_option("MODEL", options->model,
+                   "a diffusers folder (UNet or pipeline), a single-file checkpoint, or a UNet config.json")
+      ->required();
+  command->add_option("--cache", options->cache, "the cache whose rows condition the pictures")->required()->type_name("DIR");
+  one_each(command->add_option(
+               "--rows", options->rows,
+               "index, range (0-15), id, caption, or a glob over captions and ids; also several between commas; repeatable"))
+      ->required()
+      ->type_name("WHICH");
+  command->add_option("-o,--out", options->out, "the grid, a PNG; written whole or not at all")->type_name("F.png");
+  command->add_option("--latents", options->latents, "also, or only, write the latents [N,C,H,W] as safetensors")
+      ->type_name("FILE");
+  command->add_option("--sampler", options->sampler, "ddim or euler; default: what the scheduler config names")
+      ->type_name("NAME");
+  command->add_option("--steps", options->steps, "calls of the model for each picture (25)")->type_name("N");
+  command->add_option("--guidance", options->guidance, "classifier-free guidance (5); 1 leaves the unconditional half out")
+      ->type_name("G");
+  command->add_option("--seed", options->seed, "of the noise (0)")->type_name("N");
+  command->add_option("--eta", options->eta, "of ddim: share of DDPM's noise at each step (0)")->type_name("0..1");
+  command->add_option("--scheduler", options->scheduler, "a scheduler_config.json in place of the model's own")
+      ->type_name("FILE");
+  command->add_option("--prediction-type", options->prediction_type, "epsilon, v_prediction or sample; goes before the config's")
+      ->type_name("TYPE");
+  command->add_option("--schedule", options->schedule, "linear, scaled_linear or squaredcos_cap_v2; goes before the config's")
+      ->type_name("NAME");
+  command->add_option("--spacing", options->spacing, "leading, trailing or linspace; goes before the config's")
+      ->type_name("NAME");
+  command->add_option("--columns", options->columns, "of the grid; default: as square as it can be")->type_name("N");
+  command->add_option("--scale", options->scale, "enlarges each pixel N times; default: small pictures to about 128")
+      ->type_name("N");
+  command->add_option("--at-once", options->at_once, "pictures in one call of the model (8)")->type_name("N");
+  command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
+  one_each(command->add_option("--set", options->sets, "a parameter of the backend (see `plugin show`); repeatable"))
+      ->type_name("k=v");
+  command->add_option("--threads", options->threads, "short for --set threads=N")->type_name("N");
+  command->add_option("--random-weights", options->random_weights, "weights for a lone config, the same for the same seed")
+      ->type_name("SEED");
+  on_run(command, context, [options, &context] { run_sample(*options, context); });
+}
+
+}  // namespace espalier::cli
