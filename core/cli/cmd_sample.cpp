@@ -38,8 +38,7 @@ struct Options {
 constexpr int64_t kEasyToSee_px = 128;
 constexpr int64_t kMostSide_px = 65535;
 
-void check(const Options& options, const data::Cache& cache) {
-  ErrorList errors;
+void check(const Options& options, const data::Cache& cache, ErrorList& errors) {
   const auto within = [&](const char* name, int64_t value, int64_t low, int64_t high) {
     if (value < low || value > high) errors.add(fmt::format("[sample] {} wants {} to {}, not {}", name, low, high, value));
   };
@@ -62,7 +61,7 @@ void check(const Options& options, const data::Cache& cache) {
   errors.throw_if_any();
 }
 
-/// The noise schedule: --scheduler, else the model's own, else the recipe's defaults; single flags go before all of them.
+/// The noise schedule: --scheduler, else the model's own, else the recipe's defaults; single flags override it.
 sample::SchedulerConfig scheduler_of(const Options& options, std::string& where, std::vector<std::string>& notes) {
   sample::SchedulerConfig config;
   const auto own = sample::find_scheduler_config(options.model);
@@ -78,7 +77,10 @@ sample::SchedulerConfig scheduler_of(const Options& options, std::string& where,
     config.spacing = sample::Spacing::kTrailing;
   }
   if (!options.prediction_type.empty()) config.prediction = sample::prediction_of(options.prediction_type, "--prediction-type");
-  if (!options.schedule.empty()) config.noise.name = options.schedule;
+  if (!options.schedule.empty()) {
+    config.noise.name = options.schedule;
+    distill::alpha_bars(config.noise);  // refuses another name
+  }
   if (!options.spacing.empty()) config.spacing = sample::spacing_of(options.spacing, "--spacing");
   if (where.empty() && (options.prediction_type.empty() || options.schedule.empty()))
     notes.push_back(
@@ -147,12 +149,26 @@ int64_t scale_of(const Options& options, const std::vector<sample::Picture>& pic
 
 void run_sample(const Options& options, CommandContext& context) {
   const data::Cache cache(options.cache);
-  check(options, cache);
-  const std::vector<size_t> rows = sample::select_rows(cache.rows(), options.rows);
+  ErrorList errors;
+  const auto collect = [&](const auto& part) {
+    try {
+      part();
+    } catch (const UserError& error) {
+      errors.add(error.what());
+    }
+  };
+  std::vector<size_t> rows;
   std::vector<std::string> notes;
   std::string where;
-  const sample::SchedulerConfig config = scheduler_of(options, where, notes);
-  const auto sampler = sample::make_sampler(options.sampler, config, static_cast<int>(options.steps), options.eta);
+  sample::SchedulerConfig config;
+  std::unique_ptr<sample::Sampler> sampler;
+  check(options, cache, errors);
+  collect([&] { rows = sample::select_rows(cache.rows(), options.rows); });
+  collect([&] {
+    config = scheduler_of(options, where, notes);
+    sampler = sample::make_sampler(options.sampler, config, static_cast<int>(options.steps), options.eta);
+  });
+  errors.throw_if_any();
   std::vector<std::string> sets = options.sets;
   if (options.threads) sets.push_back("threads=" + std::to_string(*options.threads));
   const auto backend = choose_backend(context, options.backend, sets);
@@ -252,12 +268,11 @@ void add_sample(CLI::App& app, CommandContext& context) {
   command->add_option("--eta", options->eta, "of ddim: share of DDPM's noise at each step (0)")->type_name("0..1");
   command->add_option("--scheduler", options->scheduler, "a scheduler_config.json in place of the model's own")
       ->type_name("FILE");
-  command->add_option("--prediction-type", options->prediction_type, "epsilon, v_prediction or sample; goes before the config's")
+  command->add_option("--prediction-type", options->prediction_type, "epsilon, v_prediction or sample; overrides the config's")
       ->type_name("TYPE");
-  command->add_option("--schedule", options->schedule, "linear, scaled_linear or squaredcos_cap_v2; goes before the config's")
+  command->add_option("--schedule", options->schedule, "linear, scaled_linear or squaredcos_cap_v2; overrides the config's")
       ->type_name("NAME");
-  command->add_option("--spacing", options->spacing, "leading, trailing or linspace; goes before the config's")
-      ->type_name("NAME");
+  command->add_option("--spacing", options->spacing, "leading, trailing or linspace; overrides the config's")->type_name("NAME");
   command->add_option("--columns", options->columns, "of the grid; default: as square as it can be")->type_name("N");
   command->add_option("--scale", options->scale, "enlarges each pixel N times; default: small pictures to about 128")
       ->type_name("N");
