@@ -130,6 +130,7 @@ TEST(SchedulerConfig, is_found_in_a_pipeline_and_beside_a_unet_folder_or_file) {
   EXPECT_EQ(find_scheduler_config(root / "pipe"), expected);
   EXPECT_EQ(find_scheduler_config(root / "pipe/unet"), expected);
   EXPECT_EQ(find_scheduler_config((root / "pipe/unet").string() + "/"), expected);
+  EXPECT_EQ(find_scheduler_config(root / "pipe/unet/config.json"), expected);
   EXPECT_EQ(find_scheduler_config(root / "alone/model.safetensors"), root / "alone/scheduler_config.json");
   EXPECT_EQ(find_scheduler_config(root / "alone"), root / "alone/scheduler_config.json");
   EXPECT_EQ(find_scheduler_config(root / "pipe/unet/deeper/still"), std::nullopt);

@@ -58,7 +58,6 @@ void check(const Options& options, const data::Cache& cache, ErrorList& errors) 
         fmt::format("[{}] its latents are of the codec '{}', which espalier cannot turn into pictures; leave out --out and write "
                     "them with --latents F.safetensors for a program that can",
                     cache.folder().string(), printable(codec)));
-  errors.throw_if_any();
 }
 
 /// The noise schedule: --scheduler, else the model's own, else the recipe's defaults; single flags override it.
