@@ -269,10 +269,15 @@ TEST(Sampling, a_picture_depends_on_seed_and_id_and_on_nothing_drawn_beside_it) 
     SampleRequest request = request_of(*sampler, {"a", "b", "c", "d", "e"});
     request.seed = 7;
     const exec::FloatTensor all = sample_latents(answer_formula, request);
-    for (const int64_t at_once : {1, 2, 3}) {
+    for (const int64_t at_once : {1, 2, 3, 4}) {
       request.pictures_at_once = at_once;
+      size_t done = 0;
+      request.on_step = [&](size_t, size_t pictures) { done += pictures; };
       EXPECT_EQ(sample_latents(answer_formula, request).values, all.values);
+      EXPECT_EQ(done, 5u * 5u);
     }
+    request.pictures_at_once = 4;
+    EXPECT_EQ(rows_at_once(request), 3);
     SampleRequest alone = request_of(*sampler, {"d"});
     alone.seed = 7;
     EXPECT_EQ(sample_latents(answer_formula, alone).values, picture(all, 3));
@@ -280,6 +285,75 @@ TEST(Sampling, a_picture_depends_on_seed_and_id_and_on_nothing_drawn_beside_it) 
     EXPECT_NE(sample_latents(answer_formula, alone).values, picture(all, 3));
     EXPECT_NE(picture(all, 0), picture(all, 1));
   }
+}
+
+// Four pictures, and the best answer that a model could give if the world were these four: the latents' mean given what it sees.
+struct World {
+  std::vector<std::vector<float>> pictures;
+  SchedulerConfig config;
+  std::vector<float> signal = signal_of(config);
+
+  explicit World(SchedulerConfig how) : config(std::move(how)) {
+    for (size_t k = 0; k < 4; ++k) {
+      std::vector<float>& picture = pictures.emplace_back();
+      for (size_t i = 0; i < 8 * 8 * 3; ++i) picture.push_back((i / (k + 1)) % 2 == 0 ? 0.8f : -0.8f);
+    }
+  }
+
+  exec::FloatTensor answer(const exec::FloatTensor& sample, double timestep) const {
+    const double left = signal[static_cast<size_t>(std::lround(timestep))], a = std::sqrt(left), b = std::sqrt(1 - left);
+    exec::FloatTensor answers = sample;
+    const size_t size = pictures[0].size();
+    for (size_t row = 0; row < answers.values.size() / size; ++row) {
+      float* x = answers.values.data() + row * size;
+      std::vector<double> weights, mean(size, 0.0);
+      for (const auto& picture : pictures) {
+        double square = 0;
+        for (size_t i = 0; i < size; ++i) square += std::pow(x[i] - a * picture[i], 2);
+        weights.push_back(-square / (2 * b * b));
+      }
+      const double top = *std::max_element(weights.begin(), weights.end());
+      double total = 0;
+      for (double& weight : weights) total += weight = std::exp(weight - top);
+      for (size_t k = 0; k < pictures.size(); ++k)
+        for (size_t i = 0; i < size; ++i) mean[i] += weights[k] / total * pictures[k][i];
+      for (size_t i = 0; i < size; ++i) {
+        const double noise = (x[i] - a * mean[i]) / b;
+        x[i] = static_cast<float>(config.prediction == Prediction::kEpsilon ? noise
+                                  : config.prediction == Prediction::kV     ? a * noise - b * mean[i]
+                                                                            : mean[i]);
+      }
+    }
+    return answers;
+  }
+};
+
+TEST(Sampling, with_the_best_possible_model_every_sample_is_one_of_the_worlds_pictures) {
+  for (const char* schedule : {"scaled_linear", "squaredcos_cap_v2"})
+    for (const Prediction prediction : {Prediction::kEpsilon, Prediction::kV, Prediction::kSample})
+      for (const char* name : {"ddim", "euler"}) {
+        SchedulerConfig config;
+        config.noise.name = schedule;
+        config.prediction = prediction;
+        config.clip_sample = false;
+        config.spacing = Spacing::kLeading;
+        const World world(config);
+        const auto sampler = make_sampler(name, config, 40);
+        SampleRequest request = request_of(*sampler, {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"});
+        request.height = request.width = 8, request.channels = 3;
+        const exec::FloatTensor drawn = sample_latents(
+            [&](const exec::FloatTensor& x, double t, const Conditioning&) { return world.answer(x, t); }, request);
+        std::vector<size_t> times(4, 0);
+        for (size_t row = 0; row < request.ids.size(); ++row) {
+          const std::vector<float> one = picture(drawn, row);
+          size_t nearest = 0;
+          for (size_t k = 1; k < 4; ++k)
+            if (distance(one, world.pictures[k]) < distance(one, world.pictures[nearest])) nearest = k;
+          EXPECT_LT(distance(one, world.pictures[nearest]), 0.05) << schedule << " " << name_of(prediction) << " " << name;
+          ++times[nearest];
+        }
+        EXPECT_GE(std::count_if(times.begin(), times.end(), [](size_t n) { return n > 0; }), 2);
+      }
 }
 
 TEST(Sampling, fresh_noise_of_a_step_is_neither_the_start_nor_another_step) {

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/base/error.h"
@@ -12,20 +12,19 @@
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
 #include "core/data/codec.h"
-#include "core/exec/border.h"
-#include "core/io/safetensors_writer.h"
+#include "core/sample/choose_scheduler.h"
 #include "core/sample/draw_rows.h"
 #include "core/sample/png.h"
+#include "core/sample/recipe.h"
 #include "core/sample/select_rows.h"
 
 namespace espalier::cli {
 namespace {
 
-using nlohmann::ordered_json;
-
 struct Options {
-  std::string model, backend = "cpu", sampler, prediction_type, schedule, spacing;
-  std::filesystem::path cache, out, latents, scheduler;
+  std::string model, backend = "cpu", sampler;
+  std::filesystem::path cache, out, latents;
+  sample::SchedulerChoice scheduler;
   std::vector<std::string> rows, sets;
   std::optional<uint64_t> random_weights;
   std::optional<int64_t> threads;
@@ -60,90 +59,39 @@ void check(const Options& options, const data::Cache& cache, ErrorList& errors) 
                     cache.folder().string(), printable(codec)));
 }
 
-/// The noise schedule: --scheduler, else the model's own, else the recipe's defaults; single flags override it.
-sample::SchedulerConfig scheduler_of(const Options& options, std::string& where, std::vector<std::string>& notes) {
-  sample::SchedulerConfig config;
-  const auto own = sample::find_scheduler_config(options.model);
-  if (!options.scheduler.empty()) {
-    config = sample::read_scheduler_config(options.scheduler);
-    where = options.scheduler.string();
-  } else if (own) {
-    config = sample::read_scheduler_config(*own);
-    where = own->lexically_proximate(std::filesystem::current_path()).string();
-  } else {
-    config.class_name = "DDIMScheduler";
-    config.clip_sample = false;
-    config.spacing = sample::Spacing::kTrailing;
+/// The largest picture that these rows are.
+sample::Size picture_size(const data::Cache& cache, std::span<const size_t> rows) {
+  const int64_t factor = data::make_codec(cache.info().codec)->factor();
+  sample::Size most;
+  for (const size_t row : rows) {
+    const data::CacheBucket& bucket = cache.info().buckets[cache.rows()[row].bucket];
+    most = {std::max(most.width, bucket.width * factor), std::max(most.height, bucket.height * factor)};
   }
-  if (!options.prediction_type.empty()) config.prediction = sample::prediction_of(options.prediction_type, "--prediction-type");
-  if (!options.schedule.empty()) {
-    config.noise.name = options.schedule;
-    distill::alpha_bars(config.noise);  // refuses another name
-  }
-  if (!options.spacing.empty()) config.spacing = sample::spacing_of(options.spacing, "--spacing");
-  if (where.empty() && (options.prediction_type.empty() || options.schedule.empty()))
-    notes.push_back(
-        fmt::format("there is no scheduler_config.json with {}: {} prediction and the {} schedule are assumed (--scheduler, "
-                    "--prediction-type, --schedule)",
-                    options.model, sample::name_of(config.prediction), config.noise.name));
-  return config;
+  return most;
 }
 
-/// Everything that decides what the pictures show, for their metadata.
-std::string recipe_of(const Options& options, const data::Cache& cache, std::span<const size_t> rows,
-                      const sample::SchedulerConfig& config, const sample::Sampler& sampler, int64_t columns, int64_t scale) {
-  ordered_json recipe = {{"program", "espalier " ESPALIER_VERSION},
-                         {"model", options.model},
-                         {"cache", options.cache.string()},
-                         {"codec", cache.info().codec},
-                         {"sampler", sampler.name()},
-                         {"steps", sampler.steps()},
-                         {"guidance", options.guidance},
-                         {"seed", options.seed}};
-  if (options.eta != 0) recipe["eta"] = options.eta;
-  if (options.random_weights) recipe["random_weights"] = *options.random_weights;
-  recipe["scheduler"] = ordered_json::parse(sample::scheduler_config_text(config, sampler.name()));
-  recipe["columns"] = columns;
-  recipe["scale"] = scale;
-  for (const size_t row : rows)
-    recipe["rows"].push_back({{"index", row}, {"id", cache.rows()[row].id}, {"caption", cache.rows()[row].caption}});
-  return recipe.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+/// How the pictures of `rows` are laid out; known before any is drawn, so that a grid that no file holds is refused early.
+sample::GridOptions layout_of(const Options& options, const data::Cache& cache, std::span<const size_t> rows) {
+  sample::GridOptions grid{.columns = options.columns, .scale = options.scale};
+  grid.columns = sample::grid_columns(rows.size(), grid);
+  if (options.out.empty()) return grid;
+  const sample::Size largest = picture_size(cache, rows);
+  if (grid.scale == 0) grid.scale = std::max<int64_t>(1, kEasyToSee_px / std::max(largest.width, largest.height));
+  const sample::Size whole = sample::grid_size(largest, rows.size(), grid);
+  if (std::max(whole.width, whole.height) > kMostSide_px)
+    throw UserError(fmt::format("[{}] would be {} x {} pixels; sides up to {} are written: lower --scale, or draw fewer rows",
+                                options.out.string(), whole.width, whole.height, kMostSide_px));
+  return grid;
 }
 
-/// One tensor `latents` [N,C,H,W], or one for each size, `latents.HxW`, with the ids of their rows as metadata.
-void write_latents(const std::filesystem::path& file, const data::Cache& cache, std::span<const size_t> rows,
-                   const std::vector<exec::FloatTensor>& latents, const std::string& recipe) {
-  std::map<std::string, std::vector<size_t>> of_size;
-  for (size_t i = 0; i < latents.size(); ++i)
-    of_size[fmt::format("latents.{}x{}", latents[i].shape[1], latents[i].shape[2])].push_back(i);
-  if (of_size.size() == 1) of_size = {{"latents", of_size.begin()->second}};
-  std::vector<io::TensorDecl> declared;
-  std::map<std::string, std::string> metadata{{"espalier.sample", recipe}};
-  for (const auto& [name, places] : of_size) {
-    const Shape& one = latents[places.front()].shape;
-    declared.push_back({name, f32(Shape{static_cast<int64_t>(places.size()), one[3], one[1], one[2]})});
-    ordered_json ids = ordered_json::array();
-    for (const size_t place : places) ids.push_back(cache.rows()[rows[place]].id);
-    metadata[name + ".ids"] = ids.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-  }
-  io::SafetensorsWriter writer(file, declared, metadata);
-  for (const io::TensorDecl& tensor : declared) {
-    std::vector<float> values;
-    for (const size_t place : of_size.at(tensor.name)) {
-      const exec::FloatTensor image = exec::nhwc_to_nchw(latents[place]);
-      values.insert(values.end(), image.values.begin(), image.values.end());
-    }
-    writer.write(tensor.name, {tensor.type, std::as_bytes(std::span(values))});
-  }
-  writer.finish();
-}
-
-/// The factor of --scale, else the one that makes the largest picture easy to see.
-int64_t scale_of(const Options& options, const std::vector<sample::Picture>& pictures) {
-  if (options.scale > 0) return options.scale;
-  int64_t side = 1;
-  for (const sample::Picture& picture : pictures) side = std::max({side, picture.width, picture.height});
-  return std::max<int64_t>(1, kEasyToSee_px / side);
+void write_grid(const Options& options, const data::Cache& cache, std::span<const size_t> rows,
+                std::span<const exec::FloatTensor> latents, const sample::GridOptions& layout, const sample::Recipe& recipe) {
+  const sample::Picture grid = sample::grid_of(sample::decode_pictures(cache.info(), latents), layout);
+  sample::write_png(options.out, grid,
+                    {{"Software", recipe.program},
+                     {"Description", fmt::format("{} rows of {} by {}: {}", rows.size(), options.cache.string(), options.model,
+                                                 sample::recipe_line(recipe))},
+                     {sample::kRecipeKey, sample::recipe_json(recipe, cache, rows)}});
 }
 
 void run_sample(const Options& options, CommandContext& context) {
@@ -157,24 +105,23 @@ void run_sample(const Options& options, CommandContext& context) {
     }
   };
   std::vector<size_t> rows;
-  std::vector<std::string> notes;
-  std::string where;
-  sample::SchedulerConfig config;
+  sample::ChosenScheduler scheduler;
   std::unique_ptr<sample::Sampler> sampler;
   check(options, cache, errors);
   collect([&] { rows = sample::select_rows(cache.rows(), options.rows); });
   collect([&] {
-    config = scheduler_of(options, where, notes);
-    sampler = sample::make_sampler(options.sampler, config, static_cast<int>(options.steps), options.eta);
+    scheduler = sample::choose_scheduler(options.model, options.scheduler);
+    sampler = sample::make_sampler(options.sampler, scheduler.config, static_cast<int>(options.steps), options.eta);
   });
   errors.throw_if_any();
+  const sample::GridOptions layout = layout_of(options, cache, rows);
   std::vector<std::string> sets = options.sets;
   if (options.threads) sets.push_back("threads=" + std::to_string(*options.threads));
   const auto backend = choose_backend(context, options.backend, sets);
   const model::Model model = model::load_model(options.model, {.random_weights = options.random_weights});
   sample::check_cache_fits(model.config, cache.info(), options.model);
-  notes.insert(notes.end(), model.notes.begin(), model.notes.end());
-  say_notes(context, notes);
+  say_notes(context, model.notes);
+  say_notes(context, scheduler.notes);
 
   const auto begin = std::chrono::steady_clock::now();
   Progress progress("sampling", rows.size() * sampler->steps());
@@ -186,26 +133,20 @@ void run_sample(const Options& options, CommandContext& context) {
                                           .on_step = [&](size_t pictures) { progress.add(pictures); }});
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
-  const std::string how =
-      fmt::format("{}, {} steps, guidance {:g}, seed {}, {} prediction, {}", sampler->name(), sampler->steps(), options.guidance,
-                  options.seed, sample::name_of(config.prediction), config.noise.name);
-  sample::GridOptions grid{.columns = options.columns, .scale = 1};
-  const int64_t columns = sample::grid_columns(rows.size(), grid);
-  if (!options.out.empty()) {
-    const std::vector<sample::Picture> pictures = sample::decode_pictures(cache.info(), latents);
-    grid.scale = scale_of(options, pictures);
-    const sample::Picture whole = sample::grid_of(pictures, grid);
-    if (std::max(whole.width, whole.height) > kMostSide_px)
-      throw UserError(fmt::format("[{}] would be {} x {} pixels; sides up to {} are written: lower --scale, or draw fewer rows",
-                                  options.out.string(), whole.width, whole.height, kMostSide_px));
-    sample::write_png(
-        options.out, whole,
-        {{"Software", "espalier " ESPALIER_VERSION},
-         {"Description", fmt::format("{} rows of {} by {}: {}", rows.size(), options.cache.string(), options.model, how)},
-         {"espalier.sample", recipe_of(options, cache, rows, config, *sampler, columns, grid.scale)}});
-  }
+  const sample::Recipe recipe{.program = "espalier " ESPALIER_VERSION,
+                              .model = options.model,
+                              .sampler = std::string(sampler->name()),
+                              .scheduler = scheduler.config,
+                              .steps = sampler->steps(),
+                              .eta = options.eta,
+                              .guidance = options.guidance,
+                              .seed = options.seed,
+                              .random_weights = options.random_weights,
+                              .columns = layout.columns,
+                              .scale = layout.scale};
+  if (!options.out.empty()) write_grid(options, cache, rows, latents, layout, recipe);
   if (!options.latents.empty())
-    write_latents(options.latents, cache, rows, latents, recipe_of(options, cache, rows, config, *sampler, columns, grid.scale));
+    sample::write_latents(options.latents, cache, rows, latents, sample::recipe_json(recipe, cache, rows));
 
   using Align = terminal::Table::Align;
   terminal::Table table({Align::kRight, Align::kRight, Align::kRight, Align::kLeft, Align::kLeft});
@@ -213,14 +154,14 @@ void run_sample(const Options& options, CommandContext& context) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const data::CacheRow& row = cache.rows()[rows[i]];
     const auto place = static_cast<int64_t>(i);
-    table.row({std::to_string(place / columns + 1), std::to_string(place % columns + 1), std::to_string(rows[i]),
+    table.row({std::to_string(place / recipe.columns + 1), std::to_string(place % recipe.columns + 1), std::to_string(rows[i]),
                printable(row.id, 40), printable(row.caption, 80)});
   }
   context.out << table.text();
-  if (!where.empty()) context.out << "scheduler  " << printable(where, 400) << '\n';
-  context.out << fmt::format("{}: {} picture{}, {}; {:.1f} s on {}\n",
-                             (options.out.empty() ? options.latents : options.out).string(), rows.size(),
-                             rows.size() == 1 ? "" : "s", how, seconds, backend == nullptr ? "reference" : backend->name());
+  if (!scheduler.file.empty()) context.out << "scheduler  " << printable(scheduler.file.string(), 400) << '\n';
+  context.out << fmt::format(
+      "{}: {} picture{}, {}; {:.1f} s on {}\n", (options.out.empty() ? options.latents : options.out).string(), rows.size(),
+      rows.size() == 1 ? "" : "s", sample::recipe_line(recipe), seconds, backend == nullptr ? "reference" : backend->name());
 }
 
 }  // namespace
@@ -265,13 +206,18 @@ void add_sample(CLI::App& app, CommandContext& context) {
       ->type_name("G");
   command->add_option("--seed", options->seed, "of the noise (0)")->type_name("N");
   command->add_option("--eta", options->eta, "of ddim: share of DDPM's noise at each step (0)")->type_name("0..1");
-  command->add_option("--scheduler", options->scheduler, "a scheduler_config.json in place of the model's own")
+  command->add_option("--scheduler", options->scheduler.file, "a scheduler_config.json in place of the model's own")
       ->type_name("FILE");
-  command->add_option("--prediction-type", options->prediction_type, "epsilon, v_prediction or sample; overrides the config's")
+  command
+      ->add_option("--prediction-type", options->scheduler.prediction_type,
+                   "epsilon, v_prediction or sample; overrides the config's")
       ->type_name("TYPE");
-  command->add_option("--schedule", options->schedule, "linear, scaled_linear or squaredcos_cap_v2; overrides the config's")
+  command
+      ->add_option("--schedule", options->scheduler.schedule,
+                   "linear, scaled_linear or squaredcos_cap_v2; overrides the config's")
       ->type_name("NAME");
-  command->add_option("--spacing", options->spacing, "leading, trailing or linspace; overrides the config's")->type_name("NAME");
+  command->add_option("--spacing", options->scheduler.spacing, "leading, trailing or linspace; overrides the config's")
+      ->type_name("NAME");
   command->add_option("--columns", options->columns, "of the grid; default: as square as it can be")->type_name("N");
   command->add_option("--scale", options->scale, "enlarges each pixel N times; default: small pictures to about 128")
       ->type_name("N");

@@ -48,16 +48,20 @@ int64_t grid_columns(size_t pictures, const GridOptions& options) {
   return columns;
 }
 
+Size grid_size(Size cell, size_t pictures, const GridOptions& options) {
+  const int64_t columns = grid_columns(pictures, options), lines = (static_cast<int64_t>(pictures) + columns - 1) / columns;
+  return {columns * (cell.width * options.scale + options.gap_px) + options.gap_px,
+          lines * (cell.height * options.scale + options.gap_px) + options.gap_px};
+}
+
 Picture grid_of(const std::vector<Picture>& pictures, const GridOptions& options) {
   ESP_CHECK(!pictures.empty());
   const int64_t columns = grid_columns(pictures.size(), options), count = static_cast<int64_t>(pictures.size());
-  int64_t cell_width = 0, cell_height = 0;
-  for (const Picture& picture : pictures) {
-    cell_width = std::max(cell_width, picture.width * options.scale);
-    cell_height = std::max(cell_height, picture.height * options.scale);
-  }
-  const int64_t rows = (count + columns - 1) / columns, gap = options.gap_px;
-  Picture grid{columns * (cell_width + gap) + gap, rows * (cell_height + gap) + gap, {}};
+  Size most;
+  for (const Picture& picture : pictures) most = {std::max(most.width, picture.width), std::max(most.height, picture.height)};
+  const int64_t gap = options.gap_px, cell_width = most.width * options.scale, cell_height = most.height * options.scale;
+  const Size size = grid_size(most, pictures.size(), options);
+  Picture grid{size.width, size.height, {}};
   grid.rgb.assign(static_cast<size_t>(grid.width * grid.height * 3), options.grey);
   for (int64_t i = 0; i < count; ++i) {
     const Picture cell = enlarged(pictures[static_cast<size_t>(i)], options.scale);

@@ -29,6 +29,12 @@ struct GridOptions {
 
 int64_t grid_columns(size_t pictures, const GridOptions& options);
 
+struct Size {
+  int64_t width = 0, height = 0;
+};
+/// Of the grid of so many pictures of which the largest, not yet enlarged, has the size `cell`.
+Size grid_size(Size cell, size_t pictures, const GridOptions& options);
+
 /// The pictures in reading order. A cell has the largest width and height; a smaller picture lies in its middle.
 Picture grid_of(const std::vector<Picture>& pictures, const GridOptions& options = {});
 

@@ -20,7 +20,9 @@ std::vector<float> normal_run(uint64_t seed, std::string_view id, uint64_t first
 
 int64_t at_once(const SampleRequest& request) {
   const auto all = static_cast<int64_t>(request.ids.size());
-  return request.pictures_at_once > 0 ? std::min(request.pictures_at_once, all) : all;
+  const int64_t most = request.pictures_at_once > 0 ? std::min(request.pictures_at_once, all) : all;
+  const int64_t groups = (all + most - 1) / most;
+  return (all + groups - 1) / groups;  // of even size, so that next to nothing is drawn twice
 }
 
 bool guided(const SampleRequest& request) { return request.guidance != 1; }
@@ -85,8 +87,8 @@ void check(const SampleRequest& request) {
             request.unconditional.text_embeds.values.empty() == request.conditioning.text_embeds.values.empty());
 }
 
-/// Steps the pictures `group`, each at its place in `sample`, from noise to latents.
-void run_group(const Predict& predict, const SampleRequest& request, const std::vector<size_t>& group,
+/// Steps the pictures `group`, each at its place in `sample`, from noise to latents. The first `real` of them are asked for.
+void run_group(const Predict& predict, const SampleRequest& request, const std::vector<size_t>& group, size_t real,
                exec::FloatTensor& sample) {
   const Sampler& sampler = *request.sampler;
   const Conditioning rows = rows_of(request, group);
@@ -105,7 +107,7 @@ void run_group(const Predict& predict, const SampleRequest& request, const std::
       noise.insert(noise.end(), more.begin(), more.end());
     }
     sampler.step(step, answer.values, sample.values, noise);
-    if (request.on_step) request.on_step(step, group.size());
+    if (request.on_step) request.on_step(step, real);
   }
 }
 
@@ -134,7 +136,7 @@ exec::FloatTensor sample_latents(const Predict& predict, const SampleRequest& re
       for (const float value : start_noise(request.seed, request.ids[picture], elements))
         sample.values.push_back(static_cast<float>(value * request.sampler->init_noise_scale()));
     }
-    run_group(predict, request, group, sample);
+    run_group(predict, request, group, real, sample);
     result.values.insert(result.values.end(), sample.values.begin(),
                          sample.values.begin() + static_cast<std::ptrdiff_t>(real * static_cast<size_t>(elements)));
   }

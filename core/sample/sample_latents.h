@@ -30,7 +30,7 @@ struct SampleRequest {
   int64_t height = 0, width = 0, channels = 0;  // of the latents
   uint64_t seed = 0;
   double guidance = 1;
-  int64_t pictures_at_once = 0;                                    // 0: all N
+  int64_t pictures_at_once = 0;                                    // at most; groups are of even size. 0: all N
   std::function<void(size_t step, size_t pictures)> on_step = {};  // after each step of each group
 };
 

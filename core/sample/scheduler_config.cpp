@@ -186,6 +186,10 @@ Prediction prediction_of(std::string_view name, std::string_view place) {
   return static_cast<Prediction>(place_of(name, kPredictions, place, "prediction type"));
 }
 
+std::string schedule_of(std::string_view name, std::string_view place) {
+  return kSchedules[place_of(name, kSchedules, place, "noise schedule")];
+}
+
 Spacing spacing_of(std::string_view name, std::string_view place) {
   return static_cast<Spacing>(place_of(name, kSpacings, place, "spacing of timesteps"));
 }

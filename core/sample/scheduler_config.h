@@ -51,6 +51,8 @@ std::optional<std::filesystem::path> find_scheduler_config(const std::filesystem
 
 /// "epsilon" | "v_prediction" | "sample". Errors: UserError that begins with `place`, with the nearest name.
 Prediction prediction_of(std::string_view name, std::string_view place);
+/// "linear" | "scaled_linear" | "squaredcos_cap_v2", as it is. Errors: as prediction_of.
+std::string schedule_of(std::string_view name, std::string_view place);
 /// "leading" | "trailing" | "linspace". Errors: as prediction_of.
 Spacing spacing_of(std::string_view name, std::string_view place);
 std::string_view name_of(Prediction prediction);

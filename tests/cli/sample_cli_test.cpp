@@ -54,8 +54,7 @@ TEST_F(SampleCommand, draws_a_grid_that_carries_its_recipe) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.err, "");
   EXPECT_THAT(result.out, HasSubstr("1       2    2  0-02  picture 2 of 0"));
-  EXPECT_THAT(result.out,
-              HasSubstr("3 pictures, euler, 3 steps, guidance 5, seed 9, v_prediction prediction, squaredcos_cap_v2"));
+  EXPECT_THAT(result.out, HasSubstr("3 pictures, euler, 3 steps, guidance 5, seed 9, v_prediction, squaredcos_cap_v2"));
   EXPECT_THAT(result.out, HasSubstr("scheduler_config.json"));
   const testing::ReadPng grid = png("grid.png");
   EXPECT_EQ(grid.width, 4 + 2 * (10 + 4));
@@ -150,8 +149,11 @@ TEST_F(SampleCommand, refuses_what_does_not_go_together) {
   EXPECT_THAT(sample({"--rows", "0", "--out", out("a.png"), "--spacing", "even"}).err,
               HasSubstr("[--spacing] 'even' is no spacing"));
   EXPECT_THAT(sample({"--rows", "0", "--out", out("a.png"), "--schedule", "cosine"}).err,
-              HasSubstr("schedule 'cosine' is not known"));
+              HasSubstr("[--schedule] 'cosine' is no noise schedule"));
   EXPECT_THAT(sample({"--rows", "0", "--out", out("a.png"), "--set", "speed=9"}).err, HasSubstr("speed"));
+  std::string list = "0-5";  // 6 rows of 2 pixels each, enlarged 64 times
+  for (int i = 0; i < 100; ++i) list += ",0-5";
+  EXPECT_THAT(sample({"--rows", list, "--columns", "1", "--out", out("b.png")}).err, HasSubstr("sides up to 65535 are written"));
   const CommandResult other =
       testing::run_espalier({"sample", ESPALIER_SOURCE_DIR "/tests/golden/tiny-sd15/unet", "--cache", out("cache"), "--rows", "0",
                              "--out", out("a.png"), "--prediction-type", "epsilon", "--schedule", "linear"});

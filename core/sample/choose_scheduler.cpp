@@ -1,0 +1,29 @@
+#include "core/sample/choose_scheduler.h"
+
+#include <fmt/format.h>
+
+namespace espalier::sample {
+
+ChosenScheduler choose_scheduler(const std::filesystem::path& model, const SchedulerChoice& choice) {
+  ChosenScheduler chosen;
+  chosen.file = choice.file.empty() ? find_scheduler_config(model).value_or("") : choice.file;
+  SchedulerConfig& config = chosen.config;
+  if (!chosen.file.empty()) {
+    config = read_scheduler_config(chosen.file);
+  } else {
+    config.class_name = "DDIMScheduler";
+    config.clip_sample = false;
+    config.spacing = Spacing::kTrailing;
+  }
+  if (!choice.prediction_type.empty()) config.prediction = prediction_of(choice.prediction_type, "--prediction-type");
+  if (!choice.schedule.empty()) config.noise.name = schedule_of(choice.schedule, "--schedule");
+  if (!choice.spacing.empty()) config.spacing = spacing_of(choice.spacing, "--spacing");
+  if (chosen.file.empty() && (choice.prediction_type.empty() || choice.schedule.empty()))
+    chosen.notes.push_back(
+        fmt::format("there is no scheduler_config.json with {}: {} prediction and the {} schedule are assumed (--scheduler, "
+                    "--prediction-type, --schedule)",
+                    model.string(), name_of(config.prediction), config.noise.name));
+  return chosen;
+}
+
+}  // namespace espalier::sample

@@ -1,0 +1,29 @@
+#pragma once
+// Which noise schedule a model is sampled with.
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/sample/scheduler_config.h"
+
+namespace espalier::sample {
+
+/// What a command line may say about it; empty: nothing.
+struct SchedulerChoice {
+  std::filesystem::path file;                      // --scheduler
+  std::string prediction_type, schedule, spacing;  // override what the file says
+};
+
+struct ChosenScheduler {
+  SchedulerConfig config;
+  std::filesystem::path file;      // where it is from; empty: assumed
+  std::vector<std::string> notes;  // what was assumed
+};
+
+/// The file that was named, else the model's own (find_scheduler_config), else DDIM with trailing spacing over a recipe's default
+/// [diffusion]: epsilon, scaled_linear from 0.00085 to 0.012.
+/// Errors: UserError with every fault of the file or the choice.
+ChosenScheduler choose_scheduler(const std::filesystem::path& model, const SchedulerChoice& choice);
+
+}  // namespace espalier::sample
