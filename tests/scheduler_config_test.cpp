@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/sample/choose_scheduler.h"
 #include "core/sample/sampler.h"
 
 namespace espalier::sample {
@@ -116,6 +117,15 @@ TEST(SchedulerConfig, its_text_reads_back_to_the_same_sampler) {
     for (size_t step = 0; step < 9; ++step) a->step(step, answer, x), b->step(step, answer, y);
     EXPECT_EQ(x, y);
   }
+}
+
+TEST(SchedulerConfig, the_emoji_teachers_own_is_what_its_training_asks_for) {
+  const SchedulerConfig own = read_scheduler_config(ESPALIER_SOURCE_DIR "/examples/emoji/teacher/scheduler_config.json");
+  const SchedulerConfig asked = scheduler_of_training({.name = "squaredcos_cap_v2"}, Prediction::kV);
+  EXPECT_EQ(make_sampler("", own, 7)->timesteps(), make_sampler("", asked, 7)->timesteps());
+  EXPECT_EQ(own.prediction, asked.prediction);
+  EXPECT_EQ(distill::alpha_bars(own.noise), distill::alpha_bars(asked.noise));
+  EXPECT_EQ(own.clip_sample, asked.clip_sample);
 }
 
 TEST(SchedulerConfig, is_found_in_a_pipeline_and_beside_a_unet_folder_or_file) {

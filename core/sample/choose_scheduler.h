@@ -21,8 +21,12 @@ struct ChosenScheduler {
   std::vector<std::string> notes;  // what was assumed
 };
 
-/// The file that was named, else the model's own (find_scheduler_config), else DDIM with trailing spacing over a recipe's default
-/// [diffusion]: epsilon, scaled_linear from 0.00085 to 0.012.
+/// How a model that was trained with this noise is sampled where nothing else is said, and what a student's folder says: DDIM,
+/// trailing spacing, nothing clipped.
+SchedulerConfig scheduler_of_training(const distill::NoiseSchedule& noise, Prediction prediction);
+
+/// The file that was named, else the model's own (find_scheduler_config), else scheduler_of_training of a recipe's
+/// default [diffusion]: epsilon, scaled_linear from 0.00085 to 0.012.
 /// Errors: UserError with every fault of the file or the choice.
 ChosenScheduler choose_scheduler(const std::filesystem::path& model, const SchedulerChoice& choice);
 

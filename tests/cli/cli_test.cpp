@@ -36,7 +36,7 @@ TEST(Cli, alone_it_prints_an_overview_of_every_command) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.err, "");
   const std::vector<std::string> names = command_names();
-  for (const char* name : {"inspect", "run", "prune", "export", "diff", "opt", "check", "plugin", "ops"})
+  for (const char* name : {"inspect", "run", "sample", "prune", "export", "diff", "opt", "check", "plugin", "ops"})
     EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
   EXPECT_EQ(run_espalier({"--help"}).out, result.out);
 }
