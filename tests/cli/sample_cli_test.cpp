@@ -144,7 +144,12 @@ TEST_F(SampleCommand, names_every_mistake_at_once_and_writes_nothing) {
 }
 
 TEST_F(SampleCommand, refuses_what_does_not_go_together) {
+  write_text(folder_ / "alone.json", "{}");
   EXPECT_THAT(sample({"--rows", "0"}).err, HasSubstr("name a file for the pictures, --out F.png"));
+  const CommandResult unwritable = sample({"--rows", "0", "--out", out("alone.json/a.png"), "--latents", out("new/deep/l")});
+  EXPECT_EQ(unwritable.exit_code, 2);
+  EXPECT_THAT(unwritable.err, HasSubstr("alone.json"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
   EXPECT_THAT(sample({"--rows", "0", "--out", out("pipe")}).err, HasSubstr("is a folder; --out wants a file"));
   EXPECT_THAT(sample({"--rows", "0", "--out", out("a.png"), "--spacing", "even"}).err,
               HasSubstr("[--spacing] 'even' is no spacing"));
