@@ -18,8 +18,8 @@
 #include "core/autodiff/gradient.h"
 #include "core/base/rng.h"
 #include "core/exec/profile.h"
-#include "core/ir/rewrite.h"
 #include "core/io/memory_source.h"
+#include "core/ir/rewrite.h"
 #include "core/model/model.h"
 #include "core/passes/pipeline.h"
 #include "tests/support/losses.h"
@@ -190,7 +190,8 @@ int run(const std::string& teacher_path, const std::string& student_path, const 
     std::vector<std::pair<double, std::string>> sorted;
     for (const auto& [key, line] : shapes) sorted.emplace_back(line.first, std::to_string(line.second) + " x " + key);
     std::sort(sorted.rbegin(), sorted.rend());
-    for (size_t i = 0; i < std::min<size_t>(sorted.size(), 60); ++i) std::printf("%9.2f ms  %s\n", sorted[i].first, sorted[i].second.c_str());
+    for (size_t i = 0; i < std::min<size_t>(sorted.size(), 60); ++i)
+      std::printf("%9.2f ms  %s\n", sorted[i].first, sorted[i].second.c_str());
   }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -296,7 +296,7 @@ struct World {
   explicit World(SchedulerConfig how) : config(std::move(how)) {
     for (size_t k = 0; k < 4; ++k) {
       std::vector<float>& picture = pictures.emplace_back();
-      for (size_t i = 0; i < 8 * 8 * 3; ++i) picture.push_back((i / (k + 1)) % 2 == 0 ? 0.8f : -0.8f);
+      for (size_t i = 0; i < size_t{8} * 8 * 3; ++i) picture.push_back((i / (k + 1)) % 2 == 0 ? 0.8f : -0.8f);
     }
   }
 

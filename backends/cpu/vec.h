@@ -96,6 +96,11 @@ inline Vec vexp(Vec x) {
 
 inline Vec vsigmoid(Vec x) { return splat(1.0f) / (splat(1.0f) + vexp(-x)); }
 inline Vec vsilu(Vec x) { return x / (splat(1.0f) + vexp(-x)); }
+/// d · silu'(x) = d · σ (1 + x (1 - σ)).
+inline Vec vsilu_grad(Vec x, Vec d) {
+  const Vec gate = vsigmoid(x);
+  return d * gate * (splat(1.0f) + x * (splat(1.0f) - gate));
+}
 inline Vec vtanh(Vec x) {
   // Small arguments: the odd series keeps relative precision where 1 - 2/(e^2x + 1) cancels.
   const Vec x2 = x * x;

@@ -4,6 +4,7 @@
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
 #include "core/report/report.h"
+#include "core/train/dry_run.h"
 #include "core/train/run.h"
 #include "plugins/loss_adapter.h"
 #include "plugins/prune_adapter.h"
@@ -17,7 +18,7 @@ struct Options {
   std::vector<std::string> sets;
   std::string backend = "cpu";
   std::optional<int64_t> threads;
-  bool resume = false;
+  bool resume = false, dry_run = false;
 };
 
 /// The plugins of a recipe with their parameters, all checked before anything is read.
@@ -58,7 +59,8 @@ void run_distill(const Options& options, CommandContext& context) {
   const train::Recipe recipe = train::read_recipe(options.recipe, options.sets, errors);
   const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
   const RecipePlugins plugins(recipe, registry, errors);
-  if (options.out.empty()) errors.add("[distill] --out is missing; give a new folder for the run");
+  if (options.out.empty() && !options.dry_run)
+    errors.add("[distill] --out is missing; give a new folder for the run, or --dry-run to see what it would be");
   errors.throw_if_any();
 
   train::Services services;
@@ -72,6 +74,7 @@ void run_distill(const Options& options, CommandContext& context) {
     return plugins::make_pruner(*plugins.of(use).component, plugins.of(use).params);
   };
   services.say = [&](const std::string& line) { say_notes(context, {line}); };
+  if (options.dry_run) return train::dry_run(recipe, services, context.out);
   services.report = report::write_report;
   train::run_recipe(recipe, {options.out, options.resume}, services);
   context.out << (options.out / "student").string() << '\n';
@@ -92,6 +95,7 @@ void add_distill(CLI::App& app, CommandContext& context) {
            "student, a "
            "model card and a report. A stopped or killed run goes on with --resume and gives the bits of an unbroken one.",
        .examples = {{"espalier distill recipe.toml --out run1", "the whole run"},
+                    {"espalier distill recipe.toml --dry-run", "what it would do, take and need"},
                     {"espalier distill recipe.toml --out run1 --resume", "go on from the newest good checkpoint"},
                     {"espalier distill recipe.toml --out run2 --set train.optimizer.lr=3e-4 --set stage.0.steps=100",
                      "the same recipe with other values"}},
@@ -103,6 +107,8 @@ void add_distill(CLI::App& app, CommandContext& context) {
   one_each(command->add_option("--set", options->sets, "lay a value over the recipe: a.b=v, stage.0.steps=10; repeatable"))
       ->type_name("a.b=v");
   command->add_flag("--resume", options->resume, "go on with the run in --out; starts it where there is none");
+  command->add_flag("--dry-run", options->dry_run,
+                    "check everything and print data, stages, loader verdicts, disk, memory and time per step; write nothing");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
   command->add_option("--threads", options->threads, "threads of the backend; the result does not depend on them")
       ->type_name("N");

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -8,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/memory_limit.h"
 #include "core/base/text.h"
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
@@ -34,12 +34,6 @@ struct Options {
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-uint64_t peak_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
 std::shared_ptr<lower::Backend> backend_of(const Options& options, const CommandContext& context) {
@@ -79,7 +73,7 @@ void print_profile(std::ostream& out, const exec::Executor& executor, std::vecto
     out << fmt::format(", median of the others {:.3f} s", seconds[1 + (seconds.size() - 1) / 2]);
   }
   out << fmt::format("; set up in {:.3f} s; arena {}; peak memory {}\n", setup_s, human_bytes(executor.list().arena_bytes),
-                     human_bytes(peak_rss_bytes()));
+                     human_bytes(peak_memory_bytes()));
 }
 
 void run_model(const Options& options, CommandContext& context) {

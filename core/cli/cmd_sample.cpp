@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/base/progress.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
@@ -115,6 +116,10 @@ void run_sample(const Options& options, CommandContext& context) {
   });
   errors.throw_if_any();
   const sample::GridOptions layout = layout_of(options, cache, rows);
+  // What cannot be written is refused before the work, not after it: an unpublished file leaves nothing behind.
+  for (const auto& file : {options.out, options.latents})
+    if (!file.empty()) collect([&] { const AtomicFile probe(file); });
+  errors.throw_if_any();
   std::vector<std::string> sets = options.sets;
   if (options.threads) sets.push_back("threads=" + std::to_string(*options.threads));
   const auto backend = choose_backend(context, options.backend, sets);

@@ -40,14 +40,40 @@ std::vector<Value> gelu_vjp(Builder& b, const Primal& primal, Value d) { return 
 std::vector<Value> sigmoid_vjp(Builder& b, const Primal& primal, Value d) {
   return {mul(b, d, mul(b, primal.result, one_minus(b, primal.result)))};
 }
-// σ + x σ (1 - σ), where x σ is the result.
-std::vector<Value> silu_vjp(Builder& b, const Primal& primal, Value d) {
-  const Value gate = sigmoid(b, primal.inputs[0]);
-  return {mul(b, d, add(b, gate, mul(b, primal.result, one_minus(b, gate))))};
-}
+std::vector<Value> silu_vjp(Builder& b, const Primal& primal, Value d) { return {b.op(silu_grad_def, {primal.inputs[0], d})}; }
 std::vector<Value> tanh_vjp(Builder& b, const Primal& primal, Value d) {
   return {mul(b, d, one_minus(b, square(b, primal.result)))};
 }
+
+namespace silu_backward {
+
+std::vector<TensorType> infer(const OpCall& call) {
+  need_one_floating_dtype(call);
+  need_shape(call, 1, call.inputs[0].shape, "the shape of x");
+  return {call.inputs[0]};
+}
+
+void reference(const OpCall&, std::span<const RefTensor> in, std::span<RefResult> out) {
+  out[0].fill([&](int64_t i) {
+    const double x = in[0].data[static_cast<size_t>(i)], gate = sigmoid_of(x);
+    return in[1].data[static_cast<size_t>(i)] * (gate + x * gate * (1 - gate));
+  });
+}
+
+Value decompose(Builder& b, const OpCall&, std::span<const Value> in) {
+  const Value gate = sigmoid(b, in[0]);
+  const Value curve = mul(b, mul(b, in[0], gate), one_minus(b, gate));
+  return mul(b, in[1], add(b, gate, curve));
+}
+
+std::vector<Sample> samples() {
+  return {{.inputs = {f32({2, 3, 5, 7}), f32({2, 3, 5, 7})}},
+          {.inputs = {f32({1}), f32({1})}},
+          {.inputs = {f32({}), f32({})}},
+          {.inputs = {f32({2, 16, 16, 64}), f32({2, 16, 16, 64})}}};
+}
+
+}  // namespace silu_backward
 
 std::vector<Sample> samples() {
   return {{.inputs = {f32({2, 3, 5, 7})}}, {.inputs = {f32({1})}}, {.inputs = {f32({})}}, {.inputs = {f32({2, 16, 16, 64})}}};
@@ -90,6 +116,18 @@ const OpDef silu_def{.name = "silu",
                      .cost = cost<5>,
                      .reference = reference<silu_of>,
                      .samples = samples};
+
+const OpDef silu_grad_def{.name = "silu_grad",
+                          .summary = "Cotangent of the input of silu.",
+                          .formula = "y = d · (σ + x σ (1 - σ)), σ = 1 / (1 + exp(-x))",
+                          .inputs = std::vector<OperandSpec>{{"x", "…"}, {"d", "…"}},
+                          .attrs = std::vector<AttrSpec>{},
+                          .infer = silu_backward::infer,
+                          .decompose = DecomposeFn(silu_backward::decompose),
+                          .vjp = ThroughParts{},
+                          .cost = cost<9>,
+                          .reference = silu_backward::reference,
+                          .samples = silu_backward::samples};
 
 const OpDef tanh_def{.name = "tanh",
                      .summary = "Hyperbolic tangent.",

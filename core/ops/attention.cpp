@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/ops/attention_grad.h"
 #include "core/ops/elementwise_binary.h"
 #include "core/ops/matmul.h"
 #include "core/ops/movement.h"
@@ -78,6 +79,10 @@ Value decompose(Builder& b, const OpCall& call, std::span<const Value> in) {
   return reshape(b, permute(b, mixed, {0, 2, 1, 3}), q);
 }
 
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
+  return attention_grads(b, primal.inputs[0], primal.inputs[1], primal.inputs[2], d, primal.call.attrs.i("heads"));
+}
+
 Sample sample(int64_t n, int64_t queries, int64_t keys, int64_t heads, int64_t d) {
   const Shape key{n, keys, heads * d};
   return {.inputs = {f32({n, queries, heads * d}), f32(key), f32(key)}, .attrs = {{"heads", heads}}};
@@ -98,7 +103,7 @@ const OpDef attention_def{
     .attrs = std::vector<AttrSpec>{{"heads", int64_t{1}, "number of heads, consecutive runs of C/heads channels", true}},
     .infer = infer,
     .decompose = DecomposeFn(decompose),
-    .vjp = ThroughParts{},
+    .vjp = vjp,
     .cost = cost,
     .reference = reference,
     .samples = samples};

@@ -40,18 +40,48 @@ Value decompose(Builder& b, const OpCall& call, std::span<const Value> in) {
   return mul(b, kept, gelu(b, gate));
 }
 
-std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
-  const int64_t half = b.shape(d).back();
-  const Value kept = slice(b, primal.inputs[0], -1, 0, half);
-  const Value gate = slice(b, primal.inputs[0], -1, half, 2 * half);
-  const Value d_kept = mul(b, d, gelu(b, gate));
-  const Value d_gate = mul(b, mul(b, d, kept), gelu_slope(b, gate));
-  return {concat(b, {d_kept, d_gate}, -1)};
-}
+std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) { return {b.op(geglu_grad_def, {primal.inputs[0], d})}; }
 
 std::vector<Sample> samples() {
   return {{.inputs = {f32({2, 3, 10})}}, {.inputs = {f32({1, 2})}}, {.inputs = {f32({6})}}, {.inputs = {f32({2, 77, 256})}}};
 }
+
+namespace backward {
+
+std::vector<TensorType> infer(const OpCall& call) {
+  const TensorType half = ops::infer(call)[0];
+  need_shape(call, 1, half.shape, "the shape of geglu(x)");
+  return {call.inputs[0]};
+}
+
+Cost cost(const OpCall& call) { return streaming_cost(call, 12); }
+
+void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefResult> out) {
+  const int64_t half = call.inputs[0].shape.back() / 2;
+  out[0].fill([&](int64_t i) {
+    const int64_t row = i / (2 * half), c = i % (2 * half) % half;
+    const double *x = in[0].data.data() + row * 2 * half, d = in[1].data[static_cast<size_t>(row * half + c)];
+    return i % (2 * half) < half ? d * gelu_exact(x[half + c]) : d * x[c] * gelu_slope_exact(x[half + c]);
+  });
+}
+
+Value decompose(Builder& b, const OpCall& call, std::span<const Value> in) {
+  const int64_t half = call.inputs[1].shape.back();
+  const Value kept = slice(b, in[0], -1, 0, half);
+  const Value gate = slice(b, in[0], -1, half, 2 * half);
+  const Value d_kept = mul(b, in[1], gelu(b, gate));
+  const Value d_gate = mul(b, mul(b, in[1], kept), gelu_slope(b, gate));
+  return concat(b, {d_kept, d_gate}, -1);
+}
+
+std::vector<Sample> samples() {
+  return {{.inputs = {f32({2, 3, 10}), f32({2, 3, 5})}},
+          {.inputs = {f32({1, 2}), f32({1, 1})}},
+          {.inputs = {f32({6}), f32({3})}},
+          {.inputs = {f32({2, 77, 256}), f32({2, 77, 128})}}};
+}
+
+}  // namespace backward
 
 }  // namespace
 
@@ -66,6 +96,18 @@ const OpDef geglu_def{.name = "geglu",
                       .cost = cost,
                       .reference = reference,
                       .samples = samples};
+
+const OpDef geglu_grad_def{.name = "geglu_grad",
+                           .summary = "Cotangent of the input of geglu.",
+                           .formula = "y[…,:K] = d · gelu(x[…,K:]), y[…,K:] = d · x[…,:K] · gelu'(x[…,K:])",
+                           .inputs = std::vector<OperandSpec>{{"x", "…,2K"}, {"d", "…,K"}},
+                           .attrs = std::vector<AttrSpec>{},
+                           .infer = backward::infer,
+                           .decompose = DecomposeFn(backward::decompose),
+                           .vjp = ThroughParts{},
+                           .cost = backward::cost,
+                           .reference = backward::reference,
+                           .samples = backward::samples};
 
 Value geglu(Builder& b, Value x) { return b.op(geglu_def, {x}); }
 

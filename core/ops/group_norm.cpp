@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "core/ops/activation.h"
+#include "core/ops/norm_grad.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
-#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -66,9 +66,7 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
 }
 
 std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
-  const Shape& x = primal.call.inputs[0].shape;
-  const int64_t groups = primal.call.attrs.i("groups");
-  return norm_vjp(b, primal, d, {x[0], rows_of(x) / x[0], groups, x.back() / groups}, {1, 3});
+  return group_norm_grads(b, d, primal.inputs[0], primal.inputs[1], primal.call.attrs.i("groups"), primal.call.attrs.f("eps"));
 }
 
 Value decompose_silu(Builder& b, const OpCall& call, std::span<const Value> in) {

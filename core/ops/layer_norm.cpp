@@ -4,9 +4,9 @@
 
 #include <cmath>
 
+#include "core/ops/norm_grad.h"
 #include "core/ops/op_common.h"
 #include "core/ops/registry.h"
-#include "core/ops/vjp_common.h"
 
 namespace espalier::ops {
 namespace {
@@ -45,7 +45,7 @@ void reference(const OpCall& call, std::span<const RefTensor> in, std::span<RefR
 }
 
 std::vector<Value> vjp(Builder& b, const Primal& primal, Value d) {
-  return norm_vjp(b, primal, d, {rows_of(b.shape(d)), b.shape(d).back()}, {1});
+  return layer_norm_grads(b, d, primal.inputs[0], primal.inputs[1], primal.call.attrs.f("eps"));
 }
 
 Sample sample(const Shape& x, double eps) {

@@ -38,27 +38,46 @@ Value sum_to(Builder& b, Value x, const Shape& shape) {
   return reshape(b, axes.empty() ? x : reduce_sum(b, x, axes), shape);
 }
 
-std::vector<Value> norm_vjp(Builder& b, const Primal& primal, Value d, const Shape& view, const std::vector<int64_t>& axes) {
-  // Statistics of narrow types are taken in f32: squares of f16 overflow, and a small eps rounds to nothing.
-  const DType dtype = b.type(d).dtype, wide = dtype == DType::kF64 ? dtype : DType::kF32;
-  const auto widened = [&](Value v) { return b.type(v).dtype == wide ? v : cast(b, v, wide); };
-  const auto narrowed = [&](Value v) { return wide == dtype ? v : cast(b, v, dtype); };
-  const Value x = widened(primal.inputs[0]), weight = widened(primal.inputs[1]);
-  d = widened(d);
-  const Shape shape = b.shape(x);
-  const auto mean = [&](Value v) { return reduce_mean(b, v, axes, true); };
-  const Value seen = reshape(b, x, view);
-  const Value centred = sub(b, seen, mean(seen));
-  const Value variance = mean(square(b, centred));
-  const Value scale = rsqrt(b, shifted(b, variance, primal.call.attrs.f("eps")));
-  const Value normal = mul(b, centred, scale);
+namespace {
 
-  const Value d_weight = sum_per_channel(b, mul(b, d, reshape(b, normal, shape)));
-  const Value d_bias = sum_per_channel(b, d);
-  const Value d_normal = reshape(b, mul(b, d, weight), view);
-  const Value along = mul(b, normal, mean(mul(b, d_normal, normal)));
-  const Value d_x = mul(b, sub(b, sub(b, d_normal, mean(d_normal)), along), scale);
-  return {narrowed(reshape(b, d_x, shape)), narrowed(d_weight), narrowed(d_bias)};
+/// The operands of a normalisation in the type that its statistics are taken in.
+struct Wide {
+  Wide(Builder& builder, const Normalisation& of) : b(builder), norm(of), dtype(b.type(norm.d).dtype) {
+    // Squares of f16 overflow, and a small eps rounds to nothing.
+    wide = dtype == DType::kF64 ? dtype : DType::kF32;
+    d = widened(norm.d);
+    x = widened(norm.x);
+    const Value seen = reshape(b, x, norm.view);
+    const Value centred = sub(b, seen, mean(seen));
+    scale = rsqrt(b, shifted(b, mean(square(b, centred)), norm.eps));
+    normal = mul(b, centred, scale);
+  }
+  Value widened(Value v) const { return b.type(v).dtype == wide ? v : cast(b, v, wide); }
+  Value narrowed(Value v) const { return wide == dtype ? v : cast(b, v, dtype); }
+  Value mean(Value v) const { return reduce_mean(b, v, norm.axes, true); }
+
+  Builder& b;
+  const Normalisation& norm;
+  DType dtype, wide;
+  Value d, x, scale, normal;
+};
+
+}  // namespace
+
+Value norm_grad_input(Builder& b, const Normalisation& norm) {
+  const Wide w(b, norm);
+  const Value d_normal = reshape(b, mul(b, w.d, w.widened(norm.weight)), norm.view);
+  const Value along = mul(b, w.normal, w.mean(mul(b, d_normal, w.normal)));
+  const Value d_x = mul(b, sub(b, sub(b, d_normal, w.mean(d_normal)), along), w.scale);
+  return w.narrowed(reshape(b, d_x, b.shape(norm.x)));
+}
+
+Value norm_grad_affine(Builder& b, const Normalisation& norm) {
+  const Wide w(b, norm);
+  const Shape row{1, b.shape(norm.x).back()};
+  const Value d_weight = reshape(b, sum_per_channel(b, mul(b, w.d, reshape(b, w.normal, b.shape(norm.x)))), row);
+  const Value d_bias = reshape(b, sum_per_channel(b, w.d), row);
+  return w.narrowed(concat(b, {d_weight, d_bias}, 0));
 }
 
 }  // namespace espalier::ops

@@ -11,6 +11,7 @@
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/data/prefetch.h"
+#include "core/train/needs.h"
 #include "core/train/open_data.h"
 #include "core/train/preview.h"
 #include "core/train/run_folder.h"
@@ -38,8 +39,9 @@ class Run {
     if (folder_.finished()) return say(folder_.path().string() + ": this run is complete");
     for (const std::string& note : models_.notes) say(note);
     for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
-    preview_stages(recipe_, models_, services_);
+    const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_);
     source_ = data::prefetch(open_data(recipe_), kBatchesAhead);
+    require_memory(needs_of(recipe_, models_, stages, services_, losses_, *source_));
     begin();
     metrics_ = std::make_unique<Metrics>(folder_.path(), state_.mark);
     try {
@@ -152,7 +154,7 @@ class Run {
     Progress progress(stage_name(), static_cast<uint64_t>(std::max<int64_t>(stage.steps - at.stage_step, 0)));
     while (at.stage_step < stage.steps) {
       check_interrupt();
-      last_row_ = trainer_->step(at, *metrics_);
+      last_row_ = trainer_->step(at, metrics_.get());
       ++at.step, ++at.planned, ++at.stage_step;
       progress.add(1, step_text());
       const bool last = at.stage_step == stage.steps;

@@ -1,29 +1,18 @@
 #include "core/train/step.h"
 
-#include "core/autodiff/gradient.h"
 #include "core/base/error.h"
-#include "core/inspect/session.h"
 #include "core/io/memory_source.h"
 #include "core/ir/builder.h"
-#include "core/ops/accumulate.h"
 #include "core/ops/ema.h"
 #include "core/ops/squared_norm.h"
+#include "core/train/joint.h"
 
 namespace espalier::train {
 namespace {
 
-constexpr const char *kGradient = "d.", *kNorm = "n.", *kEma = "ema.";
+constexpr const char *kNorm = "n.", *kEma = "ema.";
 
 std::string slot_name(const std::string& tensor, const std::string& slot) { return slot + "." + tensor; }
-
-lower::CallList compile(const Graph& graph, const std::shared_ptr<lower::Backend>& backend) {
-  inspect::SessionOptions options;
-  options.backend = backend;
-  // A fused op of the reference rounds once where its parts round several times, and the student, whose parts the backward pass
-  // reads, is not fused where the teacher is. Equal models then give equal values.
-  if (backend == nullptr) options.disabled_passes = {"fuse"};
-  return inspect::compile(graph, options);
-}
 
 /// The teacher's tensors under the names that the joint graph gives its parameters.
 io::TensorSourcePtr prefixed(const io::TensorSourcePtr& teacher) {
@@ -70,31 +59,18 @@ void BoundExecutor::run() {
 BatchStep::BatchStep(const distill::JointGraph& joint, bool with_gradients, bool accumulate, Student& student,
                      const Teacher& teacher, const std::shared_ptr<lower::Backend>& backend)
     : terms_(joint.terms.size()) {
-  Graph graph = joint.graph;
-  if (with_gradients) {
-    const std::vector<Value> gradients = autodiff::append_gradient(graph, joint.total, joint.trained);
-    Builder b(graph);
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      const std::string name = graph.def(joint.trained[i]).label;
-      const TensorType& type = graph.type(joint.trained[i]);
-      // A weight that no term depends on has a gradient of zero: the optimizer still decays it.
-      Value gradient = gradients[i].present() ? gradients[i]
-                                              : b.constant(type, std::vector<double>(static_cast<size_t>(type.shape.elements())));
-      if (accumulate) gradient = ops::accumulate(b, b.input(kGradient + name, type), gradient);
-      graph.add_output(kGradient + name, gradient);
-    }
-  }
+  lower::CallList list = with_gradients ? training_calls(joint, accumulate, backend) : validation_calls(joint, backend);
   exec::ExecOptions options;
   options.timed = with_gradients;
   options.progress = false;
   options.params = teacher.params;
   options.mapped = teacher.mapped;
-  bound_ = std::make_unique<BoundExecutor>(compile(graph, backend), backend, prefixed(teacher.weights), options);
+  bound_ = std::make_unique<BoundExecutor>(std::move(list), backend, prefixed(teacher.weights), options);
   for (TrainedTensor& tensor : student.tensors()) {
     bound_->input(tensor.name, tensor.weight.data(), true);
     if (!with_gradients) continue;
-    bound_->output(kGradient + tensor.name, tensor.gradient.data());
-    if (accumulate) bound_->input(kGradient + tensor.name, tensor.gradient.data());
+    bound_->output(gradient_name(tensor.name), tensor.gradient.data());
+    if (accumulate) bound_->input(gradient_name(tensor.name), tensor.gradient.data());
   }
 }
 
@@ -132,8 +108,8 @@ Update::Update(Student& student, const OptimizerSpec& optimizer, const std::shar
   const Value decay = with_ema ? b.input("decay", f32({1})) : Value{};
   for (const TrainedTensor& tensor : student.tensors()) {
     const TensorType& type = tensor.weight.type();
-    of_norms.output(kNorm + tensor.name, ops::squared_norm(of_norms, of_norms.input(kGradient + tensor.name, type)));
-    const Value weight = b.input(tensor.name, type), gradient = b.input(kGradient + tensor.name, type);
+    of_norms.output(kNorm + tensor.name, ops::squared_norm(of_norms, of_norms.input(gradient_name(tensor.name), type)));
+    const Value weight = b.input(tensor.name, type), gradient = b.input(gradient_name(tensor.name), type);
     std::vector<Value> slots;
     const std::vector<Slot> specs = slots_of(optimizer, type.shape);
     for (const Slot& slot : specs) slots.push_back(b.input(slot_name(tensor.name, slot.name), slot.type));
@@ -145,18 +121,18 @@ Update::Update(Student& student, const OptimizerSpec& optimizer, const std::shar
   exec::ExecOptions options;
   options.progress = false;
   options.interruptible = false;
-  norms_ = std::make_unique<BoundExecutor>(compile(norms, backend), backend, nullptr, options);
-  step_ = std::make_unique<BoundExecutor>(compile(update, backend), backend, nullptr, options);
+  norms_ = std::make_unique<BoundExecutor>(compile_for_training(norms, backend), backend, nullptr, options);
+  step_ = std::make_unique<BoundExecutor>(compile_for_training(update, backend), backend, nullptr, options);
   squares_.resize(student.tensors().size());
   step_->input("hyper", hyper_.data());
   if (with_ema) step_->input("decay", &decay_);
   for (size_t i = 0; i < student.tensors().size(); ++i) {
     TrainedTensor& tensor = student.tensors()[i];
-    norms_->input(kGradient + tensor.name, tensor.gradient.data());
+    norms_->input(gradient_name(tensor.name), tensor.gradient.data());
     norms_->output(kNorm + tensor.name, &squares_[i]);
     step_->input(tensor.name, tensor.weight.data());
     step_->output(tensor.name, tensor.weight.data());
-    step_->input(kGradient + tensor.name, tensor.gradient.data());
+    step_->input(gradient_name(tensor.name), tensor.gradient.data());
     const std::vector<Slot> specs = slots_of(optimizer, tensor.weight.type().shape);
     for (size_t k = 0; k < specs.size(); ++k) {
       step_->input(slot_name(tensor.name, specs[k].name), tensor.slots[k].data());

@@ -33,26 +33,8 @@ Trainer::Trainer(const Recipe& recipe, const Services& services, const Losses& l
 Trainer::~Trainer() = default;
 
 distill::JointGraph Trainer::joint_of(size_t bucket) {
-  const data::BatchShape& shape = source_.buckets().at(bucket);
-  std::vector<distill::LossUse> uses;
-  const Structure& structure = student_.structure();
   notes_.clear();
-  for (size_t i = 0; i < losses_.made.size(); ++i) {
-    distill::LossUse use{.loss = losses_.made[i].get(), .name = recipe_.losses[i].name, .pairs = {}};
-    const distill::PairsRequest request = use.loss->pairs();
-    if (request.wanted) {
-      if (teacher_tree_ == nullptr)
-        throw UserError(recipe_.losses[i].plugin.place + ": [" + use.loss->id() +
-                        "] compares features with a teacher's, and the recipe has no [teacher]");
-      use.pairs = distill::feature_pairs(*teacher_tree_, structure.tree, structure.origins ? &*structure.origins : nullptr,
-                                         request, &notes_);
-    }
-    uses.push_back(std::move(use));
-  }
-  distill::JointOptions options{.batch = shape.batch, .height = shape.height, .width = shape.width, .tokens = shape.tokens};
-  options.predicts_v = recipe_.predicts_v;
-  options.weights_are_inputs = true;
-  return distill::build_joint_graph(teacher_tree_, structure.tree, uses, options);
+  return joint_graph(recipe_, losses_, student_.structure(), teacher_tree_, source_.buckets().at(bucket), &notes_);
 }
 
 BatchStep& Trainer::training_step(size_t bucket) {
@@ -82,12 +64,6 @@ const std::vector<distill::JointTerm>& Trainer::terms() {
   return terms_;
 }
 
-uint64_t Trainer::arena_bytes() {
-  uint64_t bytes = training_step(0).list().arena_bytes;
-  if (source_.validation_batches() > 0) bytes += validation_step(0).list().arena_bytes;
-  return bytes;
-}
-
 const std::vector<float>& Trainer::weights_at(int64_t planned) { return weights_now_ = loss_weights_->at(planned); }
 
 void Trainer::stop(const Position& at, const std::string& what, const data::Batch& batch) const {
@@ -98,7 +74,7 @@ void Trainer::stop(const Position& at, const std::string& what, const data::Batc
                   at.step, what, where));
 }
 
-NamedNumbers Trainer::step(const Position& at, Metrics& metrics) {
+NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
   const auto begin = Clock::now();
   if (update_ == nullptr) update_ = std::make_unique<Update>(student_, recipe_.train.optimizer, services_.backend);
   const int64_t parts = recipe_.train.accumulate;
@@ -132,7 +108,7 @@ NamedNumbers Trainer::step(const Position& at, Metrics& metrics) {
   row.emplace_back("grad_norm", static_cast<float>(norm));
   const TrainSpec& train = recipe_.train;
   const double lr = learning_rate(train.optimizer, train.lr_schedule, at.planned, recipe_.planned_steps());
-  metrics.row(at.step, row, {{"lr", static_cast<float>(lr)}, {"stage", static_cast<float>(at.stage)}});
+  if (metrics != nullptr) metrics->row(at.step, row, {{"lr", static_cast<float>(lr)}, {"stage", static_cast<float>(at.stage)}});
   const double scale = train.clip_norm ? std::min(1.0, *train.clip_norm / (norm + 1e-6)) : 1.0;
   const double decay = train.ema_decay ? ema_decay(*train.ema_decay, at.planned + 1) : 0;
   update_->step(hyper_of(train.optimizer, lr, scale / static_cast<double>(parts), at.planned + 1), static_cast<float>(decay));

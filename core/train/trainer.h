@@ -9,6 +9,7 @@
 
 #include "core/data/source.h"
 #include "core/train/checkpoint.h"
+#include "core/train/joint.h"
 #include "core/train/loss_weights.h"
 #include "core/train/metrics.h"
 #include "core/train/models.h"
@@ -16,11 +17,6 @@
 #include "core/train/step.h"
 
 namespace espalier::train {
-
-/// The losses of a recipe, made once for a run.
-struct Losses {
-  std::vector<std::unique_ptr<distill::LossStrategy>> made;  // in the recipe's order
-};
 
 /// Where the time of steps went, in ms, summed.
 struct TimeSplit {
@@ -36,16 +32,14 @@ class Trainer {
           const model::BlockTree* teacher_tree, Teacher teacher);
   ~Trainer();
 
-  /// One update, logged before it is made: a row step, total, terms, grad_norm.
+  /// One update, logged (where `metrics` is given) before it is made: a row step, total, terms, grad_norm.
   /// Errors: Error naming the first layer when something is not finite, with the student as it was; Interrupted likewise.
-  NamedNumbers step(const Position& at, Metrics& metrics);
+  NamedNumbers step(const Position& at, Metrics* metrics);
   /// Every term over the held-out batches, as val/<key>, and val/total. Empty without such batches.
   NamedNumbers validate(const Position& at);
 
   const std::vector<distill::JointTerm>& terms();
   const TimeSplit& time() const { return time_; }
-  /// Bytes that the executables of bucket 0 plan for values, training and validation.
-  uint64_t arena_bytes();
   /// Lines about pairs that were left out.
   const std::vector<std::string>& notes() const { return notes_; }
 

@@ -144,7 +144,12 @@ TEST_F(SampleCommand, names_every_mistake_at_once_and_writes_nothing) {
 }
 
 TEST_F(SampleCommand, refuses_what_does_not_go_together) {
+  write_text(folder_ / "alone.json", "{}");
   EXPECT_THAT(sample({"--rows", "0"}).err, HasSubstr("name a file for the pictures, --out F.png"));
+  const CommandResult unwritable = sample({"--rows", "0", "--out", out("alone.json/a.png"), "--latents", out("new/deep/l")});
+  EXPECT_EQ(unwritable.exit_code, 2);
+  EXPECT_THAT(unwritable.err, HasSubstr("alone.json"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
   EXPECT_THAT(sample({"--rows", "0", "--out", out("pipe")}).err, HasSubstr("is a folder; --out wants a file"));
   EXPECT_THAT(sample({"--rows", "0", "--out", out("a.png"), "--spacing", "even"}).err,
               HasSubstr("[--spacing] 'even' is no spacing"));
@@ -154,9 +159,9 @@ TEST_F(SampleCommand, refuses_what_does_not_go_together) {
   std::string list = "0-5";  // 6 rows of 2 pixels each, enlarged 64 times
   for (int i = 0; i < 100; ++i) list += ",0-5";
   EXPECT_THAT(sample({"--rows", list, "--columns", "1", "--out", out("b.png")}).err, HasSubstr("sides up to 65535 are written"));
-  const CommandResult other =
-      testing::run_espalier({"sample", ESPALIER_SOURCE_DIR "/tests/golden/tiny-sd15/unet", "--cache", out("cache"), "--rows", "0",
-                             "--out", out("a.png"), "--prediction-type", "epsilon", "--schedule", "linear"});
+  const std::string four_channels = ESPALIER_SOURCE_DIR "/tests/golden/tiny-sd15/unet";
+  const CommandResult other = testing::run_espalier({"sample", four_channels, "--cache", out("cache"), "--rows", "0", "--out",
+                                                     out("a.png"), "--prediction-type", "epsilon", "--schedule", "linear"});
   EXPECT_EQ(other.exit_code, 2);
   EXPECT_THAT(other.err, HasSubstr("the model has 4 input channels, the cache 3; they do not go together"));
 }

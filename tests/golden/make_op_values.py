@@ -129,6 +129,28 @@ def embedding(t, dim, flip, shift, max_period):
          lambda x: get_timestep_embedding(x.float(), dim, flip, shift, 1, max_period).double(), data=t, tolerance=1e-4)
 
 
+def grads():
+    """Cotangents by PyTorch's own autograd; operand d is the cotangent of the result."""
+    def of(function, *x, d):
+        x = [t.clone().requires_grad_() for t in x]
+        return torch.autograd.grad(function(*x), x, d)
+
+    case("silu_grad", [[3, 7], [3, 7]], {}, lambda x, d: of(F.silu, x, d=d)[0])
+    case("geglu_grad", [[3, 8], [3, 4]], {}, lambda x, d: of(geglu, x, d=d)[0])
+    for op, shape, attrs in (("group_norm", [2, 5, 3, 12], {"groups": 4, "eps": 1e-5}), ("layer_norm", [2, 3, 10], {"eps": 1e-3})):
+        def norm(x, w, b, op=op, attrs=attrs):
+            if op == "layer_norm":
+                return F.layer_norm(x, x.shape[-1:], w, b, attrs["eps"])
+            return F.group_norm(x.movedim(-1, 1), attrs["groups"], w, b, attrs["eps"]).movedim(1, -1)
+        zeros = torch.zeros(shape[-1], dtype=torch.float64)
+        case(op + "_grad_affine", [shape, shape], attrs, lambda d, x: torch.stack(of(lambda w, b: norm(x, w, b), zeros, zeros, d=d)))
+        case(op + "_grad_input", [shape, shape, shape[-1:]], attrs, lambda d, x, w: of(lambda x: norm(x, w, zeros), x, d=d)[0])
+    for n, queries, keys, heads, d in ((2, 5, 77, 3, 8), (1, 6, 6, 1, 5)):
+        q, k = [n, queries, heads * d], [n, keys, heads * d]
+        case("attention_grad", [q, k, k, q], {"heads": heads}, lambda q, k, v, d: torch.cat(of(
+            lambda *x: F.scaled_dot_product_attention(*(heads_of(t, heads) for t in x)).transpose(1, 2).flatten(2), q, k, v, d=d), 1))
+
+
 def adamw(p, g, m, v, hyper, t, **options):
     """Step t of torch.optim.AdamW; `hyper` carries lr, the gradients' scale and the corrections of step t."""
     p = torch.nn.Parameter(p.clone())
@@ -151,6 +173,7 @@ def optimizers():
 
 
 def main():
+    grads()
     for op, function in {"gelu": F.gelu, "sigmoid": torch.sigmoid, "silu": F.silu, "tanh": torch.tanh, "abs": torch.abs,
                          "cos": torch.cos, "erf": torch.erf, "exp": torch.exp, "neg": torch.neg, "sign": torch.sign, "sin": torch.sin,
                          "square": torch.square, "stop_gradient": torch.detach}.items():

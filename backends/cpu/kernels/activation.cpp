@@ -1,4 +1,4 @@
-// gelu, sigmoid, silu, tanh, vectorised.
+// gelu, sigmoid, silu, silu_grad, tanh, vectorised.
 
 #include "backends/cpu/kernels/map.h"
 
@@ -9,6 +9,7 @@ std::span<const Kernel> activation() {
       {"gelu", "vector", accepts_f32, make_step<VectorMap<vgelu>>},
       {"sigmoid", "vector", accepts_f32, make_step<VectorMap<vsigmoid>>},
       {"silu", "vector", accepts_f32, make_step<VectorMap<vsilu>>},
+      {"silu_grad", "vector", accepts_f32, make_step<VectorZip<vsilu_grad>>},
       {"tanh", "vector", accepts_f32, make_step<VectorMap<vtanh>>},
   };
   return kKernels;

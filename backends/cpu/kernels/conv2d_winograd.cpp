@@ -1,7 +1,10 @@
-// conv2d by Winograd's F(4x4, 3x3): 36 products for 16 outputs where the direct form needs 144. Input tiles of 6 x 6 pixels
-// and filters are transformed, 36 matrix products follow, and the result is transformed back. Filters grow by 36/9 when packed.
+// conv2d and conv2d_grad_input by Winograd's F(4x4, 3x3): 36 products for 16 outputs where the direct form needs 144. Input tiles
+// of 6 x 6 pixels and filters are transformed, 36 matrix products follow, and the result is transformed back. Filters grow by
+// 36/9 when packed.
 //
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, arXiv:1509.09308, section 4.3.
+
+#include <utility>
 
 #include "backends/cpu/kernels/conv2d.h"
 #include "backends/cpu/kernels/kernels.h"
@@ -54,6 +57,19 @@ inline void output_transform(const Vec m[6], Vec y[4]) {
   y[3] = away_a * (kA * kA2) + away_b * (kB * kB2) + m[5];
 }
 
+/// A convolution of this shape computes `node`. That of a gradient reads the cotangent through filters that are turned by half a
+/// turn, with input and output channels exchanged.
+Conv2dShape shape_of(const Node& node) {
+  if (node.op() == "conv2d") return Conv2dShape(node);
+  Conv2dShape s(node, node.out(), node.in(1), node.in(0));
+  std::swap(s.c, s.o);
+  std::swap(s.h, s.out_h);
+  std::swap(s.width, s.out_w);
+  s.top = s.kh - 1 - s.top;
+  s.left = s.kw - 1 - s.left;
+  return s;
+}
+
 struct Tiling {
   explicit Tiling(const Conv2dShape& s) : rows((s.out_h + 3) / 4), columns((s.out_w + 3) / 4), count(s.n * rows * columns) {}
   int64_t rows, columns, count;
@@ -61,7 +77,8 @@ struct Tiling {
 
 class Winograd final : public Step {
  public:
-  explicit Winograd(const Node& node) : shape_(node), tiling_(shape_), runs_(Runs::of(1, shape_.c)) {}
+  explicit Winograd(const Node& node)
+      : gradient_(node.op() != "conv2d"), shape_(shape_of(node)), tiling_(shape_), runs_(Runs::of(1, shape_.c)) {}
 
   void run(Device& device, const Operands& at) override {
     const float* x = device.floats(at, 0);
@@ -70,21 +87,24 @@ class Winograd final : public Step {
     auto* inputs = static_cast<float*>(at.workspace);
     float* products = inputs + kPoints * std::min(kChunkTiles, tiling_.count) * shape_.c;
     const int64_t part = kPoints * shape_.c * kPanel;
-    for (int64_t first_tile = 0; first_tile < tiling_.count; first_tile += kChunkTiles) {
-      const int64_t tiles = std::min(kChunkTiles, tiling_.count - first_tile);
-      device.parallel(tiles, [&](int64_t t, int) { transform_input(x, first_tile + t, t, tiles, inputs); });
-      with_packed(
-          device, weight_of(at, 1), "winograd", panels_of(shape_.o), part, false,
-          [&](const Weight& weight, int64_t panel, float* to) { pack(weight, panel, to); },
-          [&](int64_t first, int64_t last, Packed packed) {
+    // Filters outermost: those that are packed anew at each run are grown once.
+    with_packed(
+        device, weight_of(at, 1), gradient_ ? "winograd_grad" : "winograd", panels_of(shape_.o), part, false,
+        [&](const Weight& weight, int64_t panel, float* to) { pack(weight, panel, to); },
+        [&](int64_t first, int64_t last, Packed packed) {
+          for (int64_t first_tile = 0; first_tile < tiling_.count; first_tile += kChunkTiles) {
+            const int64_t tiles = std::min(kChunkTiles, tiling_.count - first_tile);
+            device.parallel(tiles, [&](int64_t t, int) { transform_input(x, first_tile + t, t, tiles, inputs); });
             multiply_points(device, tiles, first, last, packed, inputs, products);
-          });
-      device.parallel(tiles, [&](int64_t t, int) { transform_output(products, first_tile + t, t, tiles, bias, out); });
-    }
+            device.parallel(tiles, [&](int64_t t, int) {
+              transform_output(products, first_tile + t, t, tiles, first * kPanel, std::min(last * kPanel, shape_.o), bias, out);
+            });
+          }
+        });
   }
 
   static uint64_t workspace(const Device&, const Node& node) {
-    const Conv2dShape s(node);
+    const Conv2dShape s = shape_of(node);
     return static_cast<uint64_t>(kPoints * std::min(kChunkTiles, Tiling(s).count) * (s.c + s.o)) * 4;
   }
 
@@ -94,7 +114,10 @@ class Winograd final : public Step {
     std::vector<float> filters(static_cast<size_t>(kFilterChannels * 9 * kPanel));
     for (int64_t c = 0; c < shape_.c; c += kFilterChannels) {
       const int64_t channels = std::min(kFilterChannels, shape_.c - c);
-      pack_filters(shape_, weight, panel, c, channels, filters.data());
+      if (gradient_)
+        turned_filters(weight, panel, c, channels, filters.data());
+      else
+        pack_filters(shape_, weight, panel, c, channels, filters.data());
       for (int64_t l = 0; l < channels; ++l)
         for (int v = 0; v < kPanelVecs; ++v) {
           const float* g = filters.data() + l * 9 * kPanel + v * kLanes;
@@ -112,6 +135,17 @@ class Winograd final : public Step {
             for (int j = 0; j < 6; ++j) store(at + (i * 6 + j) * shape_.c * kPanel, y[j]);
           }
         }
+    }
+  }
+
+  // What pack_filters does, for filters that lie as [c][o][9] and are turned.
+  void turned_filters(const Weight& weight, int64_t panel, int64_t c, int64_t channels, float* to) const {
+    const int64_t first = panel * kPanel, width = std::min<int64_t>(kPanel, shape_.o - first);
+    float row[kPanel * 9];
+    for (int64_t l = 0; l < channels; ++l, to += 9 * kPanel) {
+      widen(weight.data, weight.dtype, ((c + l) * shape_.o + first) * 9, width * 9, row);
+      for (int64_t tap = 0; tap < 9; ++tap)
+        for (int64_t j = 0; j < kPanel; ++j) to[tap * kPanel + j] = j < width ? row[j * 9 + 8 - tap] : 0.0f;
     }
   }
 
@@ -165,13 +199,14 @@ class Winograd final : public Step {
     });
   }
 
-  void transform_output(const float* products, int64_t tile, int64_t slot, int64_t tiles, const float* bias, float* out) const {
+  void transform_output(const float* products, int64_t tile, int64_t slot, int64_t tiles, int64_t begin, int64_t end,
+                        const float* bias, float* out) const {
     const Conv2dShape& s = shape_;
     const int64_t x0 = tile % tiling_.columns * 4, y0 = tile / tiling_.columns % tiling_.rows * 4;
     float* image = out + tile / (tiling_.columns * tiling_.rows) * s.out_h * s.out_w * s.o;
     const int64_t height = std::min<int64_t>(4, s.out_h - y0), columns = std::min<int64_t>(4, s.out_w - x0);
-    for (int64_t o = 0; o < s.o; o += kLanes) {
-      const int64_t width = std::min<int64_t>(kLanes, s.o - o);
+    for (int64_t o = begin; o < end; o += kLanes) {
+      const int64_t width = std::min<int64_t>(kLanes, end - o);
       const float* from = products + slot * s.o + o;
       Vec half[6][4];
       for (int i = 0; i < 6; ++i) {
@@ -189,6 +224,7 @@ class Winograd final : public Step {
     }
   }
 
+  bool gradient_;
   Conv2dShape shape_;
   Tiling tiling_;
   Runs runs_;
@@ -196,9 +232,10 @@ class Winograd final : public Step {
 
 Verdict accepts(const Device& device, const Node& node) {
   if (Verdict f32 = all_f32(node); !f32) return f32;
-  const Conv2dShape s(node);
+  const Conv2dShape s = shape_of(node);
   if (s.kh != 3 || s.kw != 3) return Verdict::no("the filter is not 3x3");
   if (s.stride != 1) return Verdict::no("stride is not 1");
+  if (s.top < 0 || s.left < 0) return Verdict::no("the padding is wider than the filter");
   if (s.c == 0 || Tiling(s).count == 0) return Verdict::no("an operand is empty");
   if (device.prefer() == "winograd") return Verdict::ok();  // asked for by name: the rest is a matter of speed
   if (s.c < kLeastChannels || s.o < kLeastChannels) return Verdict::no("fewer than 32 channels");
@@ -210,7 +247,10 @@ Verdict accepts(const Device& device, const Node& node) {
 }  // namespace
 
 std::span<const Kernel> conv2d_winograd() {
-  static constexpr Kernel kKernels[] = {{"conv2d", "winograd", accepts, make_step<Winograd>, Winograd::workspace}};
+  static constexpr Kernel kKernels[] = {
+      {"conv2d", "winograd", accepts, make_step<Winograd>, Winograd::workspace},
+      {"conv2d_grad_input", "winograd", accepts, make_step<Winograd>, Winograd::workspace},
+  };
   return kKernels;
 }
 

@@ -55,6 +55,25 @@ void by_vectors(int64_t begin, int64_t end, F&& f) {
 inline Vec take(const float* p, int64_t lanes) { return lanes == kLanes ? load(p) : load_part(p, lanes); }
 inline void put(float* p, Vec v, int64_t lanes) { lanes == kLanes ? store(p, v) : store_part(p, v, lanes); }
 
+/// out[i] = F(x[i], d[i]) for operands of one shape.
+template <Vec (*F)(Vec, Vec)>
+class VectorZip final : public Step {
+ public:
+  explicit VectorZip(const Node& node) : count_(esp::elements(node.out())) {}
+  void run(Device& device, const Operands& at) override {
+    const float *x = device.floats(at, 0), *d = device.floats(at, 1);
+    auto* out = static_cast<float*>(at.out[0]);
+    device.parallel_ranges(count_, kMapGrain, [&](int64_t begin, int64_t end) {
+      int64_t i = begin;
+      for (; i + kLanes <= end; i += kLanes) store(out + i, F(load(x + i), load(d + i)));
+      if (const int64_t rest = end - i; rest > 0) store_part(out + i, F(load_part(x + i, rest), load_part(d + i, rest)), rest);
+    });
+  }
+
+ private:
+  int64_t count_;
+};
+
 inline Verdict accepts_f32(const Device&, const Node& node) { return all_f32(node); }
 
 }  // namespace espalier::cpu::kernels

@@ -1,0 +1,43 @@
+#include "core/base/memory_limit.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+namespace espalier {
+namespace {
+
+/// The number in a file that holds one; the largest there is when it holds another word ("max") or is not there.
+uint64_t number_in(const char* file) {
+  std::ifstream in(file);
+  uint64_t value = 0;
+  return in >> value ? value : std::numeric_limits<uint64_t>::max();
+}
+
+}  // namespace
+
+uint64_t available_memory_bytes() {
+  uint64_t available = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+  std::ifstream info("/proc/meminfo");
+  for (std::string key; info >> key;) {
+    uint64_t kib = 0;
+    if (key == "MemAvailable:" && info >> kib) available = kib * 1024;
+    std::getline(info, key);
+  }
+  const uint64_t limit = number_in("/sys/fs/cgroup/memory.max"), used = number_in("/sys/fs/cgroup/memory.current");
+  if (limit != std::numeric_limits<uint64_t>::max() && used != std::numeric_limits<uint64_t>::max())
+    available = std::min(available, limit > used ? limit - used : 0);
+  return available;
+}
+
+uint64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace espalier

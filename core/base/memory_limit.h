@@ -1,0 +1,13 @@
+#pragma once
+// How much memory this process has used and may use.
+
+#include <cstdint>
+
+namespace espalier {
+
+/// Bytes that can be had now without swapping: the system's available memory, or what is left of the control group's limit.
+uint64_t available_memory_bytes();
+/// Largest resident size of this process so far.
+uint64_t peak_memory_bytes();
+
+}  // namespace espalier

@@ -1,0 +1,86 @@
+#include "core/train/dry_run.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <ostream>
+
+#include "core/base/memory_limit.h"
+#include "core/base/terminal.h"
+#include "core/base/text.h"
+#include "core/train/needs.h"
+#include "core/train/open_data.h"
+
+namespace espalier::train {
+namespace {
+
+constexpr int kMeasuredSteps = 2;  // the first one packs the teacher's weights
+
+std::string duration(double seconds) {
+  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.1f} h", seconds / 3600);
+}
+
+void print_stages(const Recipe& recipe, const std::vector<StagePreview>& stages, std::ostream& out) {
+  using Align = terminal::Table::Align;
+  terminal::Table table({Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kLeft});
+  table.header({"stage", "steps", "blocks removed", "parameters", "gate"});
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const StageSpec& spec = recipe.stages[i];
+    std::string gate;
+    if (spec.until)
+      gate = spec.until->metric + (spec.until->below ? " below " : " above ") +
+             fmt::format("{}", spec.until->below.value_or(spec.until->above.value_or(0)));
+    table.row({std::to_string(i), with_commas(spec.steps), std::to_string(stages[i].step.removals.size()),
+               with_commas(stages[i].parameters), gate});
+  }
+  out << table.text();
+  for (size_t i = 0; i < stages.size(); ++i)
+    for (const prune::Removal& removal : stages[i].step.removals) out << fmt::format("  stage {} removes {}\n", i, removal.path);
+  out << "\nthe student at the end:\n";
+  for (const model::LoaderVerdict& verdict : model::loader_verdicts(stages.back().after.tree))
+    out << "  " << verdict.loader << (verdict.opens ? " opens it as " + verdict.as : " does not open it: " + verdict.reason)
+        << '\n';
+}
+
+}  // namespace
+
+void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) {
+  const Models models = open_models(recipe);
+  Losses losses;
+  for (const LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
+  const std::vector<StagePreview> stages = preview_stages(recipe, models, services);
+  const auto source = open_data(recipe);
+  for (const std::string& note : models.notes) out << note << '\n';
+  for (const std::string& line : source->describe()) out << line << '\n';
+  out << '\n';
+  print_stages(recipe, stages, out);
+  const Needs needs = needs_of(recipe, models, stages, services, losses, *source);
+  out << "\ndisk    " << human_bytes(needs.disk_bytes)
+      << " for checkpoints and the student\nmemory, without packed copies of the teacher:\n"
+      << memory_table(needs) << "available " << human_bytes(available_memory_bytes()) << '\n';
+  out.flush();
+  require_memory(needs);
+
+  Student student(make_structure(models.base, models.start), models.weights, recipe.train.optimizer,
+                  recipe.train.ema_decay.has_value());
+  Teacher teacher{models.teacher ? models.teacher->weights : nullptr, std::make_shared<exec::SharedParams>(),
+                  recipe.train.teacher_mapped};
+  Trainer trainer(recipe, services, losses, *source, student, models.teacher ? &models.teacher->tree : nullptr, teacher);
+  double last_ms = 0;
+  Position at;
+  for (int i = 0; i < kMeasuredSteps; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    trainer.step(at, nullptr);
+    last_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+    ++at.step, ++at.planned;
+  }
+  if (source->validation_batches() > 0) trainer.validate(at);
+  out << fmt::format("\nmeasured on {}, before any removal: {:.3f} s for each step, {} for {} steps; peak memory {}\n",
+                     services.backend ? services.backend->describe() : "the reference", last_ms / 1000,
+                     duration(last_ms / 1000 * static_cast<double>(recipe.planned_steps())), with_commas(recipe.planned_steps()),
+                     human_bytes(peak_memory_bytes()));
+}
+
+}  // namespace espalier::train

@@ -1,0 +1,37 @@
+#pragma once
+// The joint graph of a recipe for one bucket, and its call lists.
+
+#include <string>
+#include <vector>
+
+#include "core/data/source.h"
+#include "core/distill/joint_graph.h"
+#include "core/lower/backend.h"
+#include "core/lower/call_list.h"
+#include "core/train/recipe.h"
+#include "core/train/student.h"
+
+namespace espalier::train {
+
+/// The losses of a recipe, made once for a run, in its order.
+struct Losses {
+  std::vector<std::unique_ptr<distill::LossStrategy>> made;
+};
+
+/// Teacher (null: none) and student on batches of `shape`; the student's tensors are inputs of the graph. `left_out`, where
+/// given, gets a line for each feature without a counterpart. Errors: those of feature_pairs and build_joint_graph.
+distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, const Structure& student,
+                                const model::BlockTree* teacher, const data::BatchShape& shape,
+                                std::vector<std::string>* left_out);
+
+/// Name of a tensor's gradient: output of the training graph, with `accumulate` also an input that it is added to.
+std::string gradient_name(const std::string& tensor);
+
+/// With gradients of every trained tensor.
+lower::CallList training_calls(const distill::JointGraph& joint, bool accumulate, const std::shared_ptr<lower::Backend>& backend);
+/// The terms alone.
+lower::CallList validation_calls(const distill::JointGraph& joint, const std::shared_ptr<lower::Backend>& backend);
+/// `graph` as every executable of a training step is compiled.
+lower::CallList compile_for_training(const Graph& graph, const std::shared_ptr<lower::Backend>& backend);
+
+}  // namespace espalier::train

@@ -1,0 +1,33 @@
+#pragma once
+// What a run needs, known before it begins: memory by part, disk.
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/train/models.h"
+#include "core/train/preview.h"
+#include "core/train/trainer.h"
+
+namespace espalier::train {
+
+struct Needs {
+  std::vector<std::pair<std::string, uint64_t>> memory;  // part → bytes, of the stage that needs most
+  uint64_t disk_bytes = 0;                               // checkpoints that exist at once, and the students at the end
+  uint64_t memory_bytes() const;
+};
+
+/// Memory: the student's weights, gradients, optimizer and average; values of the largest bucket's training graph and of the
+/// validation graph; the teacher's weights in their files' types. Packed copies come on top: a backend may keep filters in a
+/// larger form, which a dry run measures.
+Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages, const Services& services,
+               const Losses& losses, data::Source& source);
+
+/// The parts and their sum, a line each.
+std::string memory_table(const Needs& needs);
+
+/// Errors: UserError with the table when the sum is more than can be had, with what would make it smaller.
+void require_memory(const Needs& needs);
+
+}  // namespace espalier::train
