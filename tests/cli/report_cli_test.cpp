@@ -1,0 +1,45 @@
+// report.html of runs of `espalier distill` and of `espalier report`.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/distill_run.h"
+
+namespace espalier {
+namespace {
+
+using testing::CommandResult;
+using testing::DistillRun;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(ReportCli, a_finished_run_has_its_page_and_report_writes_it_again) {
+  DistillRun run("report");
+  run.write_recipe(
+      "[[stage]]\nsteps = 2\nremove = [\"mid_block.attentions.0.transformer_blocks.0\"]\n"
+      "[train]\nbatch_size = 2\nclip_norm = 1.0\n");
+  const CommandResult result = run.run("<b>run");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::string page = run.bytes("<b>run/report.html");
+  EXPECT_THAT(page, HasSubstr("of the parameters"));
+  EXPECT_THAT(page, HasSubstr("removed in stage 1"));
+  EXPECT_THAT(page, HasSubstr("replayed batches"));
+  EXPECT_THAT(page, HasSubstr("&lt;b&gt;run"));
+  EXPECT_THAT(page, Not(HasSubstr("<b>run")));
+  EXPECT_TRUE(std::filesystem::exists(run.path("<b>run/manifest.json")));
+
+  std::filesystem::remove(run.path("<b>run/report.html"));
+  const CommandResult again = testing::run_espalier({"report", run.path("<b>run").string()});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_THAT(run.bytes("<b>run/report.html"), HasSubstr("removed in stage 1"));
+}
+
+TEST(ReportCli, a_folder_that_is_no_finished_run_is_refused) {
+  DistillRun run("report_none");
+  const CommandResult result = testing::run_espalier({"report", run.path("nothing").string()});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("is no finished run"));
+}
+
+}  // namespace
+}  // namespace espalier
