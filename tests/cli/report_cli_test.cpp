@@ -16,8 +16,9 @@ using ::testing::Not;
 TEST(ReportCli, a_finished_run_has_its_page_and_report_writes_it_again) {
   DistillRun run("report");
   run.write_recipe(
-      "[[stage]]\nsteps = 2\nremove = [\"mid_block.attentions.0.transformer_blocks.0\"]\n"
-      "[train]\nbatch_size = 2\nclip_norm = 1.0\n");
+      "[train]\nbatch_size = 2\nclip_norm = 1.0\n"
+      "[[stage]]\nsteps = 2\n"
+      "prune = { use = \"espalier.prune.blocks\", remove = [\"up_blocks.0.attentions.1.transformer_blocks.2\"] }\n");
   const CommandResult result = run.run("<b>run");
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const std::string page = run.bytes("<b>run/report.html");
