@@ -3,6 +3,7 @@
 #include "core/base/error.h"
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
+#include "core/report/report.h"
 #include "core/train/dry_run.h"
 #include "core/train/run.h"
 #include "plugins/loss_adapter.h"
@@ -74,6 +75,7 @@ void run_distill(const Options& options, CommandContext& context) {
   };
   services.say = [&](const std::string& line) { say_notes(context, {line}); };
   if (options.dry_run) return train::dry_run(recipe, services, context.out);
+  services.report = report::write_report;
   train::run_recipe(recipe, {options.out, options.resume}, services);
   context.out << (options.out / "student").string() << '\n';
 }

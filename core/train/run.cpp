@@ -51,6 +51,7 @@ class Run {
       throw Interrupted(fmt::format("[{}] stopped before step {}; the same command with --resume goes on from there",
                                     folder_.path().string(), state_.position.step));
     }
+    trainer_.reset();  // its memory is free for the report
     write_run({recipe_, services_, models_, *student_, state_, *source_, folder_.path()});
     say(fmt::format("{}: {} steps; the student is in {}", folder_.path().string(), state_.position.step,
                     (folder_.path() / "student").string()));

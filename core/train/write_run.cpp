@@ -93,6 +93,7 @@ void write_run(const FinishedRun& run) {
   write_text(run.folder / "plan.toml", prune::write_plan(run.student.structure().plan));
   write_text(run.folder / "origin.json", prune::write_origins(origins_of(run)));
   write_text(run.folder / "README.md", model_card(run));
+  if (run.services.report) run.services.report(run);
   write_manifest(run);
 }
 
