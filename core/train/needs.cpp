@@ -60,10 +60,10 @@ std::string memory_table(const Needs& needs) {
 void require_memory(const Needs& needs) {
   const uint64_t available = available_memory_bytes();
   if (needs.memory_bytes() <= available) return;
-  throw UserError(fmt::format(
-      "[memory] the run needs at least {}, and {} can be had:\n{}a smaller batch_size (with accumulate), "
-      "[train.optimizer] use = \"adamw8bit\" or \"adafactor\", no [train.ema], or teacher_weights = \"mapped\" need less",
-      human_bytes(needs.memory_bytes()), human_bytes(available), memory_table(needs)));
+  throw UserError(
+      fmt::format("[memory] the run needs at least {}, and {} can be had:\n{}a smaller batch_size (with accumulate), "
+                  "no [train.ema], or teacher_weights = \"mapped\" need less",
+                  human_bytes(needs.memory_bytes()), human_bytes(available), memory_table(needs)));
 }
 
 }  // namespace espalier::train

@@ -223,24 +223,17 @@ class Reader {
     if (table == nullptr) return;
     io::TomlReader reader(*table, file_, "[train.optimizer]", errors_);
     OptimizerSpec& spec = recipe_.train.optimizer;
-    choice(reader, "use", {"adamw", "adamw8bit", "adafactor"}, spec.use);
+    choice(reader, "use", {"adamw"}, spec.use);
     number(reader, "lr", 0, 1e3, spec.lr);
     number(reader, "weight_decay", 0, 1e3, spec.weight_decay);
-    if (spec.use == "adafactor") {
-      spec.weight_decay = table->contains("weight_decay") ? spec.weight_decay : 0;
-      number(reader, "beta2_decay", -10, 0, spec.beta2_decay);
-      number(reader, "min_rms", 0, 1, spec.min_rms);
-      number(reader, "clip_rms", 1e-6, 1e6, spec.clip_rms);
-    } else {
-      number(reader, "eps", 0, 1, spec.eps);
-      if (const toml::array* betas = reader.array("betas")) {
-        const auto beta = [&](size_t i) { return betas->size() == 2 ? betas->get(i)->value<double>() : std::nullopt; };
-        const auto first = beta(0), second = beta(1);
-        if (!first || !second || *first < 0 || *first >= 1 || *second < 0 || *second >= 1)
-          reader.fault("betas", "'betas' must be two numbers, each at least 0 and below 1");
-        else
-          spec.betas = {*first, *second};
-      }
+    number(reader, "eps", 0, 1, spec.eps);
+    if (const toml::array* betas = reader.array("betas")) {
+      const auto beta = [&](size_t i) { return betas->size() == 2 ? betas->get(i)->value<double>() : std::nullopt; };
+      const auto first = beta(0), second = beta(1);
+      if (!first || !second || *first < 0 || *first >= 1 || *second < 0 || *second >= 1)
+        reader.fault("betas", "'betas' must be two numbers, each at least 0 and below 1");
+      else
+        spec.betas = {*first, *second};
     }
     reader.finish();
   }

@@ -34,11 +34,10 @@ struct LossSpec {
 };
 
 struct OptimizerSpec {
-  std::string use = "adamw";  // adamw | adamw8bit | adafactor
+  std::string use = "adamw";
   double lr = 1e-4;
   std::array<double, 2> betas{0.9, 0.999};
   double eps = 1e-8, weight_decay = 1e-2;
-  double beta2_decay = -0.8, min_rms = 1e-3, clip_rms = 1.0;  // adafactor
 };
 
 struct LrSchedule {

@@ -20,12 +20,6 @@ void fill_optimizer(toml::table& table, const OptimizerSpec& spec) {
   fill(table, "use", spec.use);
   fill(table, "lr", spec.lr);
   fill(table, "weight_decay", spec.weight_decay);
-  if (spec.use == "adafactor") {
-    fill(table, "beta2_decay", spec.beta2_decay);
-    fill(table, "min_rms", spec.min_rms);
-    fill(table, "clip_rms", spec.clip_rms);
-    return;
-  }
   fill(table, "eps", spec.eps);
   fill(table, "betas", toml::array{spec.betas[0], spec.betas[1]});
 }

@@ -18,6 +18,24 @@ prune::OriginMap origins_of(const FinishedRun& run) {
   return structure.origins ? *structure.origins : prune::OriginMap{model::structure_hash(run.models.base.tree.config), {}};
 }
 
+/// What draws with a model that was trained so, as diffusers reads it: DDIM, with the recipe's schedule and prediction.
+std::string scheduler_config(const Recipe& recipe) {
+  const distill::NoiseSchedule& schedule = recipe.schedule;
+  nlohmann::json config{{"_class_name", "DDIMScheduler"},
+                        {"beta_schedule", schedule.name},
+                        {"clip_sample", false},
+                        {"num_train_timesteps", schedule.steps},
+                        {"prediction_type", recipe.predicts_v ? "v_prediction" : "epsilon"},
+                        {"set_alpha_to_one", true},
+                        {"steps_offset", 0},
+                        {"timestep_spacing", "trailing"}};
+  if (schedule.name != "squaredcos_cap_v2") {
+    config["beta_start"] = schedule.beta_start;
+    config["beta_end"] = schedule.beta_end;
+  }
+  return config.dump(2) + "\n";
+}
+
 void write_manifest(const FinishedRun& run) {
   nlohmann::json history = nlohmann::json::array();
   for (const StageRecord& row : run.state.history) {
@@ -61,6 +79,11 @@ void write_trained_student(const FinishedRun& run, bool ema, const fs::path& to)
   write_text(folder.path() / "plan.toml", prune::write_plan(structure.plan));
   write_text(folder.path() / "origin.json", prune::write_origins(origins_of(run)));
   if (run.models.teacher) prune::copy_beside_unet(*run.models.teacher, folder.path(), {"plan.toml", "origin.json"});
+  const fs::path scheduler = folder.path() / "scheduler" / "scheduler_config.json";
+  if (!fs::exists(scheduler)) {
+    fs::create_directories(scheduler.parent_path());
+    write_text(scheduler, scheduler_config(run.recipe));
+  }
   folder.publish();
 }
 
