@@ -85,7 +85,11 @@ TEST(Report, no_text_from_a_file_becomes_markup) {
   const std::string page = to_html(facts);
   EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
   EXPECT_THAT(page, Not(HasSubstr("<img src=x")));
-  EXPECT_THAT(page, Not(HasSubstr("onerror='")));
+  // In the script's JSON a name keeps its quotes: there only "<" could end the element. Everywhere else none is left.
+  const std::string json = curves_json(facts);
+  const size_t at = page.find(json);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_THAT(page.substr(0, at) + page.substr(at + json.size()), Not(HasSubstr("onerror='")));
   const auto count = [](const std::string& text, const std::string& what) {
     size_t found = 0;
     for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
