@@ -19,9 +19,9 @@ namespace espalier::report {
 namespace {
 
 constexpr size_t kRows = 8;
-constexpr int kSteps = 25;        // as `sample` draws when nothing is said
-constexpr double kGuidance = 5;   // likewise
-constexpr uint64_t kSeed = 0;     // likewise
+constexpr int kSteps = 25;       // as `sample` draws when nothing is said
+constexpr double kGuidance = 5;  // likewise
+constexpr uint64_t kSeed = 0;    // likewise
 constexpr int64_t kMostSide_px = 512;
 
 /// Ids of all held-out rows, each once.
@@ -61,9 +61,10 @@ PictureFacts draw_pictures(const train::FinishedRun& run, data::Source& source, 
   const data::Cache cache(run.recipe.data.path);
   const data::CacheInfo& info = cache.info();
   if (std::find(data::codec_names().begin(), data::codec_names().end(), info.codec) == data::codec_names().end()) {
-    facts.why_none = fmt::format("latents of the codec '{}' are not decoded here; espalier sample --latents writes them for a "
-                                 "program that can",
-                                 printable(info.codec));
+    facts.why_none = fmt::format(
+        "latents of the codec '{}' are not decoded here; espalier sample --latents writes them for a "
+        "program that can",
+        printable(info.codec));
     return facts;
   }
   const std::vector<std::string> held_out = held_out_ids(source);

@@ -20,7 +20,7 @@ struct ModelFacts {
   int64_t parameters = 0, tensors = 0, resnets = 0, attentions = 0, transformer_blocks = 0;
   double flops = 0;  // of one forward of one sample at the run's size
   uint64_t weight_bytes = 0;
-  std::string dtype;                           // of the weights in their file
+  std::string dtype;                              // of the weights in their file
   double forward_ms = 0, slowest_forward_ms = 0;  // of a batch; median and most; 0: not measured
   std::vector<model::LoaderVerdict> loaders;
 };
@@ -63,8 +63,8 @@ struct Facts {
   std::string backend;
   std::vector<StageFacts> stages;
   RunMetrics metrics;
-  model::BlockTree base;                    // what the removals are on
-  std::map<std::string, int64_t> removed;   // block path of the base → stage that took it; -1: before this run
+  model::BlockTree base;                   // what the removals are on
+  std::map<std::string, int64_t> removed;  // block path of the base → stage that took it; -1: before this run
   PictureFacts pictures;
   std::string recipe;                                        // recipe.resolved.toml
   std::vector<std::pair<std::string, std::string>> lineage;  // name, value: seed, versions, hashes, …

@@ -34,10 +34,8 @@ std::vector<ForwardTime> measure_forward(const std::vector<const model::Model*>&
                                          const inspect::SessionOptions& session) {
   const exec::FloatTensors inputs = inputs_of(batch);
   const Shape& latents = inputs.at("sample").shape;
-  const model::GraphOptions sizes{.batch = latents[0],
-                                  .height = latents[1],
-                                  .width = latents[2],
-                                  .tokens = inputs.at("encoder_hidden_states").shape[1]};
+  const model::GraphOptions sizes{
+      .batch = latents[0], .height = latents[1], .width = latents[2], .tokens = inputs.at("encoder_hidden_states").shape[1]};
   std::vector<std::unique_ptr<exec::Executor>> executors;
   for (const model::Model* model : models) {
     executors.push_back(inspect::open_session(*model, sizes, session));

@@ -12,9 +12,7 @@
 namespace espalier::report {
 namespace {
 
-std::string plural(int64_t count, const std::string& thing) {
-  return with_commas(count) + " " + thing + (count == 1 ? "" : "s");
-}
+std::string plural(int64_t count, const std::string& thing) { return with_commas(count) + " " + thing + (count == 1 ? "" : "s"); }
 
 /// One figure before and after, with two bars. `smaller`: what is good about a small one.
 std::string card(const std::string& what, double before, double after, const std::string& before_text,
@@ -34,8 +32,10 @@ std::string headline(const Facts& facts) {
   const ModelFacts& after = facts.after;
   if (!facts.before) return fmt::format("A UNet of {} parameters", counted(static_cast<double>(after.parameters)));
   const ModelFacts& before = *facts.before;
-  std::string text = percent(static_cast<double>(after.parameters), static_cast<double>(before.parameters)) + " of the parameters";
-  if (before.forward_ms > 0 && after.forward_ms > 0) text += fmt::format(", {:.2f} times as fast", before.forward_ms / after.forward_ms);
+  std::string text =
+      percent(static_cast<double>(after.parameters), static_cast<double>(before.parameters)) + " of the parameters";
+  if (before.forward_ms > 0 && after.forward_ms > 0)
+    text += fmt::format(", {:.2f} times as fast", before.forward_ms / after.forward_ms);
   return text;
 }
 
@@ -93,16 +93,19 @@ std::string stages_section(const Facts& facts) {
       "<th class=\"num\">parameters after</th><th class=\"num\">steps</th><th>gate</th><th class=\"num\">value</th>"
       "<th>what happened</th></tr></thead><tbody>\n";
   for (const StageFacts& stage : facts.stages) {
-    const std::string steps = stage.end_step > stage.first_step ? fmt::format("{} to {}", stage.first_step, stage.end_step - 1) : "none";
+    const std::string steps =
+        stage.end_step > stage.first_step ? fmt::format("{} to {}", stage.first_step, stage.end_step - 1) : "none";
     text += fmt::format(
         "<tr{}><td>{}{}</td><td>{}</td><td class=\"num\">{}</td><td class=\"num\">{}</td><td>{}</td><td class=\"num\">{}</td>"
         "<td>{}</td></tr>\n",
         stage.kept ? "" : " class=\"undone\"", stage.stage + 1,
-        stage.attempt > 0 ? fmt::format(", attempt {}<br/><span class=\"soft\">{} of its removals</span>", stage.attempt + 1,
-                                        stage.attempt == 1 ? "half" : fmt::format("1/{}", int64_t{1} << std::min<int64_t>(stage.attempt, 62)))
-                          : "",
-        removed_list(stage), with_commas(stage.parameters), steps, stage.gate.empty() ? "<span class=\"soft\">none</span>" : escaped(stage.gate),
-        stage.value ? rounded(*stage.value) : "", badge(stage));
+        stage.attempt > 0
+            ? fmt::format(", attempt {}<br/><span class=\"soft\">{} of its removals</span>", stage.attempt + 1,
+                          stage.attempt == 1 ? "half" : fmt::format("1/{}", int64_t{1} << std::min<int64_t>(stage.attempt, 62)))
+            : "",
+        removed_list(stage), with_commas(stage.parameters), steps,
+        stage.gate.empty() ? "<span class=\"soft\">none</span>" : escaped(stage.gate), stage.value ? rounded(*stage.value) : "",
+        badge(stage));
   }
   text += "</tbody></table></div>\n";
   std::string before;
@@ -117,12 +120,14 @@ std::string map_section(const Facts& facts) {
   const auto losses = block_losses(facts);
   std::string text = "<section id=\"layers\" data-view=\"abs\"><div class=\"bar\"><h2>Loss by layer</h2>";
   if (!losses.empty())
-    text += "<span class=\"choice\" id=\"view\"><button type=\"button\" data-shows=\"abs\">last loss</button>"
-            "<button type=\"button\" data-shows=\"rel\">last by first</button></span>";
+    text +=
+        "<span class=\"choice\" id=\"view\"><button type=\"button\" data-shows=\"abs\">last loss</button>"
+        "<button type=\"button\" data-shows=\"rel\">last by first</button></span>";
   text += "</div>\n<p class=\"note\">";
-  text += losses.empty() ? "No loss of this run compares layers; the drawing shows what was removed."
-                         : "Each block has the colour of the term that compares its output with the teacher's. Point at one for its "
-                           "numbers; a click shows its curve.";
+  text += losses.empty()
+              ? "No loss of this run compares layers; the drawing shows what was removed."
+              : "Each block has the colour of the term that compares its output with the teacher's. Point at one for its "
+                "numbers; a click shows its curve.";
   return text + "</p>\n" + draw_unet(facts, losses) + "</section>\n";
 }
 
@@ -182,9 +187,8 @@ std::string sizes_section(const Facts& facts) {
   };
   row(fmt::format("forward of a batch of {}", facts.batch), before.forward_ms, after.forward_ms, time(before), time(after));
   const auto rate = [&](const ModelFacts& model) {
-    return model.forward_ms > 0
-               ? human_count(model.flops * static_cast<double>(facts.batch) / model.forward_ms * 1000) + "FLOP/s"
-               : "–";
+    return model.forward_ms > 0 ? human_count(model.flops * static_cast<double>(facts.batch) / model.forward_ms * 1000) + "FLOP/s"
+                                : "–";
   };
   text += "<tr><td>rate of that</td>";
   if (facts.before) text += "<td class=\"num\">" + rate(before) + "</td>";
@@ -199,14 +203,15 @@ std::string sizes_section(const Facts& facts) {
     text += "<td class=\"num\">" + verdict(after.loaders[i]) + "</td>" + (facts.before ? "<td></td>" : "") + "</tr>\n";
   }
   text += "</tbody></table></div>\n";
-  return text + fmt::format("<p class=\"note\">A forward is the median of {} on {}, latents {}×{}×{}, after one that is not counted.</p></section>\n",
-                            facts.forwards, escaped(facts.backend), facts.height, facts.width, facts.channels);
+  return text + fmt::format(
+                    "<p class=\"note\">A forward is the median of {} on {}, latents {}×{}×{}, after one that is not "
+                    "counted.</p></section>\n",
+                    facts.forwards, escaped(facts.backend), facts.height, facts.width, facts.channels);
 }
 
 std::string recipe_section(const Facts& facts) {
   std::string text = "<section id=\"recipe\"><h2>To make it again</h2>\n<dl>\n";
-  for (const auto& [name, value] : facts.lineage)
-    text += "<dt>" + escaped(name) + "</dt><dd>" + escaped(value) + "</dd>\n";
+  for (const auto& [name, value] : facts.lineage) text += "<dt>" + escaped(name) + "</dt><dd>" + escaped(value) + "</dd>\n";
   return text + "</dl>\n<details class=\"more\"><summary>The resolved recipe</summary><pre>" + escaped(facts.recipe) +
          "</pre></details></section>\n";
 }
@@ -223,9 +228,10 @@ std::string to_html(const Facts& facts) {
           "</h1><p>" + lede(facts) + "</p></header>\n";
   page += cards(facts) + pictures_section(facts) + curves_section(facts) + map_section(facts) + stages_section(facts) +
           sizes_section(facts) + recipe_section(facts);
-  page += "</main>\n<div id=\"tip\" role=\"tooltip\" hidden=\"hidden\"></div>\n<svg id=\"svg\" width=\"0\" height=\"0\"></svg>\n"
-          "<script type=\"application/json\" id=\"data\">" +
-          curves_json(facts) + "</script>\n<script>\n";
+  page +=
+      "</main>\n<div id=\"tip\" role=\"tooltip\" hidden=\"hidden\"></div>\n<svg id=\"svg\" width=\"0\" height=\"0\"></svg>\n"
+      "<script type=\"application/json\" id=\"data\">" +
+      curves_json(facts) + "</script>\n<script>\n";
   page += kScript;
   return page + "</script>\n</body>\n</html>\n";
 }

@@ -58,8 +58,7 @@ std::optional<model::Model> untrained(const train::FinishedRun& run) {
 ModelFacts facts_of(const model::Model& model, const data::Batch& batch) {
   const Shape& latents = batch.tensors.at("latents").shape;
   const inspect::ModelSummary summary = inspect::summarise(
-      model,
-      {.height = latents[1], .width = latents[2], .tokens = batch.tensors.at("encoder_hidden_states").shape[1]});
+      model, {.height = latents[1], .width = latents[2], .tokens = batch.tensors.at("encoder_hidden_states").shape[1]});
   ModelFacts facts{.parameters = summary.parameters,
                    .tensors = summary.tensors,
                    .resnets = summary.resnets,
@@ -125,7 +124,9 @@ void write_report(const train::FinishedRun& run) {
   // The last stage's teacher is the one that the student was last compared with; all of a run have one structure.
   const std::optional<model::Model> teacher =
       run.models.teacher ? train::teacher_of(recipe, run.models, recipe.stages.size() - 1) : std::nullopt;
-  const model::Model* before = teacher ? &*teacher : run.models.student && !recipe.random_student ? &*run.models.student : nullptr;
+  const model::Model* before = teacher                                        ? &*teacher
+                               : run.models.student && !recipe.random_student ? &*run.models.student
+                                                                              : nullptr;
   const model::BlockTree& tree = run.student.structure().tree;
   const model::Model student = model_of(run.folder / "student", tree, run.student.weights());
   facts.after = facts_of(student, batch);
@@ -138,8 +139,8 @@ void write_report(const train::FinishedRun& run) {
     facts.before->name = name_of_model(before->path);
     timed.push_back(before);
   }
-  const std::vector<ForwardTime> times = measure_forward(
-      timed, batch, {.backend = run.services.backend, .mapped = recipe.train.teacher_mapped});
+  const std::vector<ForwardTime> times =
+      measure_forward(timed, batch, {.backend = run.services.backend, .mapped = recipe.train.teacher_mapped});
   facts.forwards = times[0].forwards;
   set_time(facts.after, times[0]);
   if (before != nullptr) set_time(*facts.before, times[1]);

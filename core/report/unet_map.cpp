@@ -117,16 +117,17 @@ class Drawing {
   std::string stage(Side side, size_t index, size_t row, size_t level) const {
     const bool down = side == Side::kDown;
     const model::Stage& stage = (down ? facts_.base.down : facts_.base.up)[index];
-    std::string text = fmt::format("<div class=\"stage {}\" style=\"grid-area:{} / {};--i:{}\">{}<div class=\"layers\">",
-                                   down ? "down" : "up", row, down ? 1 : 3, level,
-                                   head(prune::stage_path(side, index), stage.channels, level));
+    std::string text =
+        fmt::format("<div class=\"stage {}\" style=\"grid-area:{} / {};--i:{}\">{}<div class=\"layers\">", down ? "down" : "up",
+                    row, down ? 1 : 3, level, head(prune::stage_path(side, index), stage.channels, level));
     for (size_t layer = 0; layer < stage.layers.size(); ++layer) {
       text += "<div class=\"layer\">" + cell(prune::resnet_path(side, index, layer), "res", fmt::format("res {}", layer));
       if (const auto& has = stage.layers[layer].attention)
         text += attention(prune::attention_path(side, index, layer), layer, *has);
       text += "</div>";
     }
-    if (stage.sampler) text += "<div class=\"layer\">" + cell(prune::sampler_path(side, index), "sa", down ? "↓ half" : "↑ double") + "</div>";
+    if (stage.sampler)
+      text += "<div class=\"layer\">" + cell(prune::sampler_path(side, index), "sa", down ? "↓ half" : "↑ double") + "</div>";
     return text + "</div></div>\n";
   }
 
@@ -134,8 +135,9 @@ class Drawing {
     const model::MidBlock& mid = *facts_.base.mid;
     const std::string path = prune::stage_path(Side::kMid, 0);
     const size_t level = facts_.base.down.empty() ? 0 : facts_.base.down.size() - 1;
-    std::string text = fmt::format("<div class=\"stage mid\" style=\"grid-area:{} / 1 / auto / 4\">{}<div class=\"layers\"><div class=\"layer\">",
-                                   row, head(path, facts_.base.config.block_out_channels.back(), level));
+    std::string text = fmt::format(
+        "<div class=\"stage mid\" style=\"grid-area:{} / 1 / auto / 4\">{}<div class=\"layers\"><div class=\"layer\">", row,
+        head(path, facts_.base.config.block_out_channels.back(), level));
     for (size_t i = 0; i < mid.resnets.size(); ++i) {
       text += cell(prune::resnet_path(Side::kMid, 0, i), "res", fmt::format("res {}", i));
       if (i == 0 && mid.attention) text += attention(prune::attention_path(Side::kMid, 0, 0), 0, *mid.attention);
@@ -187,8 +189,8 @@ std::map<std::string, BlockLoss> block_losses(const Facts& facts) {
         const float value = rows.columns[key][row];
         if (rows.steps[row] < stage.first_step || rows.steps[row] >= stage.end_step || std::isnan(value)) continue;
         BlockLoss& loss = losses[place];
-        if (!values[place].empty() && loss.key != rows.keys[key] && loss.key.substr(0, loss.key.find('/')) !=
-            rows.keys[key].substr(0, rows.keys[key].find('/')))
+        if (!values[place].empty() && loss.key != rows.keys[key] &&
+            loss.key.substr(0, loss.key.find('/')) != rows.keys[key].substr(0, rows.keys[key].find('/')))
           continue;  // of another loss that compares the same block: the first one colours it
         loss.key = rows.keys[key];
         values[place].push_back(value);

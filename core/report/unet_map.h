@@ -10,7 +10,7 @@ namespace espalier::report {
 
 /// The loss of one block over the run, from the terms that compare it.
 struct BlockLoss {
-  std::string key;     // of the term in the last stage that has it
+  std::string key;  // of the term in the last stage that has it
   FirstLast of;
   double ratio() const { return of.first > 0 ? of.last / of.first : 0; }
 };

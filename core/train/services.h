@@ -17,7 +17,7 @@ struct Services {
   std::shared_ptr<lower::Backend> backend;  // null: the built-in reference
   std::function<std::unique_ptr<distill::LossStrategy>(const PluginUse&)> make_loss;
   std::function<std::unique_ptr<prune::PruneStrategy>(const PluginUse&)> make_pruner;
-  std::function<void(const std::string&)> say;       // a line for people
+  std::function<void(const std::string&)> say;          // a line for people
   std::function<void(const FinishedRun&)> report = {};  // writes RUN/report.html; empty: none is written
 };
 

@@ -20,8 +20,8 @@ struct FinishedRun {
   std::filesystem::path folder;
 };
 
-/// Writes RUN/student/, with EMA RUN/student-ema/, RUN/{plan.toml,origin.json,README.md}, what the report service makes, and last RUN/manifest.json, whose
-/// presence says that the run is complete. Errors: UserError.
+/// Writes RUN/student/, with EMA RUN/student-ema/, RUN/{plan.toml,origin.json,README.md}, what the report service makes, and last
+/// RUN/manifest.json, whose presence says that the run is complete. Errors: UserError.
 void write_run(const FinishedRun& run);
 
 /// Writes one student folder: unet/, the rest of the teacher's pipeline, plan.toml, origin.json.
