@@ -73,7 +73,7 @@ svg { display: block; overflow: visible; } svg text { fill: var(--soft); font-si
 #main-chart svg { touch-action: pan-y; }
 .grid-line { stroke: var(--line); stroke-width: 1; } .axis { stroke: var(--was); } .span-line { stroke: var(--was); stroke-dasharray: 2 3; }
 .failed { fill: var(--shade); } .cursor { stroke: var(--soft); }
-.small { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 258px), 1fr)); gap: 16px 22px; margin-top: 10px; }
+.small { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 16px 22px; margin-top: 10px; }
 .small figcaption { display: flex; justify-content: space-between; gap: 8px; margin: 0 0 2px; font: 12px/1.4 ui-monospace, "DejaVu Sans Mono", monospace; }
 .small figcaption span:last-child { color: var(--soft); white-space: nowrap; }
 .small figure { border-radius: 6px; transition: box-shadow .3s; } .small .lit { box-shadow: 0 0 0 6px var(--shade), 0 0 0 8px var(--c1); }
