@@ -147,6 +147,7 @@ class PluginBackend final : public lower::Backend {
     choice.accepted = true;
     choice.kernel = printable(view(out.kernel));
     choice.workspace_bytes = out.workspace_bytes;
+    choice.kept = {out.kept_elements, out.kept_element_bytes};
     return choice;
   }
 

@@ -21,6 +21,7 @@ struct Row {
 
 TensorType f16(Shape shape) { return {DType::kF16, std::move(shape)}; }
 TensorType i32(Shape shape) { return {DType::kI32, std::move(shape)}; }
+TensorType u8(Shape shape) { return {DType::kU8, std::move(shape)}; }
 using Ints = std::vector<int64_t>;
 constexpr auto kFloatOnly = "x is i32[3]; it must be floating point";
 
@@ -118,6 +119,23 @@ std::vector<Row> rows() {
        {f32({2}), f32({2}), f32({2}), f32({2}), f32({4})},
        {{"beta2", -0.5}},
        "beta2 must be at least 0.0 and below 1.0"},
+      {"adamw8bit", {f32({2}), f32({2}), f32({2}), u8({2}), f32({1}), f32({1}), f32({4})}, {}, "m is f32[2]; codes are u8"},
+      {"adamw8bit", {f32({2}), f16({2}), u8({2}), u8({2}), f32({1}), f32({1}), f32({4})}, {}, "g is f16[2]; it must be f32"},
+      {"adamw8bit",
+       {f32({257}), f32({257}), u8({257}), u8({257}), f32({2}), f32({1}), f32({4})},
+       {},
+       "v_scale is f32[1], needs [2]: one scale for 256 elements"},
+      {"adafactor", {f32({2}), f32({2}), f32({2}), f32({1}), f32({4})}, {}, "p has rank 1, […] has at least 2"},
+      {"adafactor",
+       {f32({2, 3, 5}), f32({2, 3, 5}), f32({2}), f32({5}), f32({4})},
+       {},
+       "column is f32[5], needs [15]: one for each column of p as a matrix"},
+      {"adafactor",
+       {f32({2, 3}), f32({2, 3}), f32({3}), f32({3}), f32({4})},
+       {},
+       "row is f32[3], needs [2]: one for each row of p as a matrix"},
+      {"adafactor", {f32({2, 3}), f32({2, 3}), f32({2}), f32({3}), f32({4})}, {{"clip_rms", 0.0}}, "clip_rms must be above 0"},
+      {"adafactor_vector", {f32({2}), f32({2}), f32({3}), f32({4})}, {}, "v is f32[3], needs [2]: the shape of p"},
       {"ema", {f32({2}), f32({3}), f32({1})}, {}, "x is f32[3], needs [2]: the shape of average"},
       {"ema", {f32({2}), f32({2}), f32({2})}, {}, "decay is f32[2], needs [1]: one decay for every element"},
       {"squared_norm", {i32({3})}, {}, kFloatOnly},

@@ -31,13 +31,15 @@ std::vector<int64_t> integers(const std::string& text) {
   return values;
 }
 
-void add_operand(GoldenCase& made, const std::string& dims, bool positive) {
+void add_operand(GoldenCase& made, const std::string& dims, const std::string& kind) {
   const auto i = static_cast<int64_t>(made.data.size());
-  made.call.inputs.push_back(f32(Shape(integers(dims))));
+  const bool bytes = kind == "bytes", positive = kind == "positive";
+  made.call.inputs.push_back({bytes ? DType::kU8 : DType::kF32, Shape(integers(dims))});
   std::vector<double> data(static_cast<size_t>(made.call.inputs.back().shape.elements()));
   for (size_t k = 0; k < data.size(); ++k) {
-    const double value = static_cast<double>((7919 * static_cast<int64_t>(k) + 104729 * i + 13) % 1009) / 504.5 - 1;
-    data[k] = positive ? value / 2 + 1 : value;
+    const int64_t integer = 7919 * static_cast<int64_t>(k) + 104729 * i + 13;
+    const double value = static_cast<double>(integer % 1009) / 504.5 - 1;
+    data[k] = bytes ? static_cast<double>(integer % 256) : positive ? value / 2 + 1 : value;
   }
   made.data.push_back(std::move(data));
 }
@@ -59,8 +61,8 @@ std::vector<GoldenCase> read_cases() {
     if (key == "op") {
       cases.emplace_back().call.op = ops::find(a);
       EXPECT_NE(cases.back().call.op, nullptr) << a;
-    } else if (key == "in" || key == "positive") {
-      add_operand(cases.back(), a, key == "positive");
+    } else if (key == "in" || key == "positive" || key == "bytes") {
+      add_operand(cases.back(), a, key);
     } else if (key == "absent") {
       cases.back().call.inputs.emplace_back();
       cases.back().data.emplace_back();

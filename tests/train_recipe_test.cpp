@@ -78,10 +78,29 @@ TEST_F(RecipeTest, reports_every_fault_at_once_with_its_place) {
                             HasSubstr("unknown key 'step' in [train]; did you mean 'steps' or 'seed'?"),
                             "r.toml:11:14: 'batch_size' must be from 1 to 1048576",
                             HasSubstr("r.toml:12:14: 'save_dtype' must be one of f32, f16, bf16"),
-                            HasSubstr("'use' must be one of adamw, not 'adam'"), HasSubstr("'betas' must be two numbers"),
-                            "r.toml:16:1: [train.ema] has no 'decay'", HasSubstr("'steps' must be an integer, not a string"),
+                            HasSubstr("'use' must be one of adamw, adamw8bit, adafactor, not 'adam'; did you mean 'adamw'?"),
+                            HasSubstr("'betas' must be two numbers"), "r.toml:16:1: [train.ema] has no 'decay'",
+                            HasSubstr("'steps' must be an integer, not a string"),
                             HasSubstr("'on_fail' says what a failed gate does, and there is no 'until'")))
       << ::testing::PrintToString(faults());
+}
+
+TEST_F(RecipeTest, each_optimizer_has_its_own_keys_and_defaults) {
+  const OptimizerSpec eight = read(kGood, {"train.optimizer.use=adamw8bit"}).train.optimizer;
+  EXPECT_EQ(eight.lr, 1e-4);
+  EXPECT_EQ(eight.weight_decay, 1e-2);
+  const Recipe factored = read(kGood, {"train.optimizer.use=adafactor"});
+  EXPECT_EQ(factored.train.optimizer.lr, 1e-2);
+  EXPECT_EQ(factored.train.optimizer.weight_decay, 0);
+  EXPECT_EQ(factored.train.optimizer.eps, 1.1920928955078125e-07);
+  EXPECT_THAT(resolved_text(factored), HasSubstr("beta2_decay = -0.8"));
+  EXPECT_THAT(resolved_text(factored), ::testing::Not(HasSubstr("betas")));
+  EXPECT_THAT(faults(), ElementsAre());
+  read(kGood, {"train.optimizer.use=adafactor", "train.optimizer.betas=[0.9, 0.99]", "train.optimizer.clip_rms=0"});
+  EXPECT_THAT(faults(), ::testing::UnorderedElementsAre(HasSubstr("unknown key 'betas' in [train.optimizer]"),
+                                                        HasSubstr("'clip_rms' must be from")));
+  read(kGood, {"train.optimizer.clip_rms=1"});
+  EXPECT_THAT(faults(), ElementsAre(HasSubstr("unknown key 'clip_rms' in [train.optimizer]")));
 }
 
 TEST_F(RecipeTest, needs_a_model_data_a_loss_and_steps) {

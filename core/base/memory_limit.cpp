@@ -1,5 +1,6 @@
 #include "core/base/memory_limit.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -33,6 +34,14 @@ uint64_t available_memory_bytes() {
     available = std::min(available, limit > used ? limit - used : 0);
   return available;
 }
+
+uint64_t resident_memory_bytes() {
+  std::ifstream pages("/proc/self/statm");
+  uint64_t size = 0, resident = 0;
+  return pages >> size >> resident ? resident * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE)) : 0;
+}
+
+void release_freed_memory() { malloc_trim(0); }
 
 uint64_t peak_memory_bytes() {
   rusage usage{};

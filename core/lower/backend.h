@@ -18,6 +18,7 @@ struct KernelChoice {
   bool accepted = false;
   std::string kernel;             // the first of the ranked list that accepts
   uint64_t workspace_bytes = 0;   // scratch of one run, planned into the arena
+  KeptCopies kept;                // packed copies of the call's parameters
   std::vector<Refusal> refusals;  // of the kernels ranked before it (of all, when none accepts)
 };
 

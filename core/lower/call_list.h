@@ -26,12 +26,19 @@ struct Refusal {
   std::string reason;
 };
 
+/// Packed copies of parameters that a backend keeps from the first run on, one for each parameter and kernel.
+struct KeptCopies {
+  uint64_t elements = 0;
+  uint64_t element_bytes = 0;  // 0: as wide as the parameter's own
+};
+
 struct Call {
   size_t node = 0;     // index into the graph's nodes
   std::string kernel;  // "reference" when no kernel of the backend accepts
   bool on_backend = false;
   std::vector<Place> inputs, results;
   uint64_t workspace_offset = 0, workspace_bytes = 0;
+  KeptCopies kept;
   uint64_t param_mask = 0;        // bit i: operand i is a parameter
   std::vector<Refusal> refusals;  // of the kernels ranked before the chosen one, best first
 };

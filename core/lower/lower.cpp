@@ -110,6 +110,7 @@ class Lowering {
       call.on_backend = choice.accepted;
       call.kernel = choice.accepted ? choice.kernel : "reference";
       call.workspace_bytes = choice.accepted ? choice.workspace_bytes : 0;
+      if (choice.accepted) call.kept = choice.kept;
       call.refusals = choice.refusals;
       list_.calls.push_back(std::move(call));
     }

@@ -9,8 +9,8 @@ namespace espalier::ops {
 enum Hyper : size_t {
   kLr = 0,         // learning rate
   kGradScale = 1,  // what gradients are multiplied by: clipping, and the mean over accumulated batches
-  kFirst = 2,      // 1 - β₁^t
-  kSecond = 3,     // 1 - β₂^t
+  kFirst = 2,      // adamw: 1 - β₁^t; adafactor: the share of the newest second moment
+  kSecond = 3,     // adamw: 1 - β₂^t; adafactor: min(lr, 1/√t)
   kHypers = 4,
 };
 

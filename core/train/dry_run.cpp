@@ -44,6 +44,17 @@ void print_stages(const Recipe& recipe, const std::vector<StagePreview>& stages,
         << '\n';
 }
 
+/// The student that `stage` trains, with all it keeps.
+std::unique_ptr<Student> student_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages,
+                                    size_t stage) {
+  auto student = std::make_unique<Student>(make_structure(models.base, models.start), models.weights, recipe.train.optimizer,
+                                           recipe.train.ema_decay.has_value());
+  for (size_t i = 0; i <= stage; ++i)
+    if (!stages[i].step.removals.empty()) student = student->pruned(models.base, stages[i].step, recipe.train.optimizer);
+  release_freed_memory();
+  return student;
+}
+
 }  // namespace
 
 void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) {
@@ -57,17 +68,16 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   out << '\n';
   print_stages(recipe, stages, out);
   const Needs needs = needs_of(recipe, models, stages, services, losses, *source);
-  out << "\ndisk    " << human_bytes(needs.disk_bytes)
-      << " for checkpoints and the student\nmemory, without packed copies of the teacher:\n"
+  out << "\ndisk    " << human_bytes(needs.disk_bytes) << " for checkpoints and the student\nmemory:\n"
       << memory_table(needs) << "available " << human_bytes(available_memory_bytes()) << '\n';
   out.flush();
   require_memory(needs);
 
-  Student student(make_structure(models.base, models.start), models.weights, recipe.train.optimizer,
-                  recipe.train.ema_decay.has_value());
+  const size_t stage = largest_stage(stages);
+  const std::unique_ptr<Student> student = student_of(recipe, models, stages, stage);
   Teacher teacher{models.teacher ? models.teacher->weights : nullptr, std::make_shared<exec::SharedParams>(),
                   recipe.train.teacher_mapped};
-  Trainer trainer(recipe, services, losses, *source, student, models.teacher ? &models.teacher->tree : nullptr, teacher);
+  Trainer trainer(recipe, services, losses, *source, *student, models.teacher ? &models.teacher->tree : nullptr, teacher);
   double last_ms = 0;
   Position at;
   for (int i = 0; i < kMeasuredSteps; ++i) {
@@ -77,8 +87,8 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
     ++at.step, ++at.planned;
   }
   if (source->validation_batches() > 0) trainer.validate(at);
-  out << fmt::format("\nmeasured on {}, before any removal: {:.3f} s for each step, {} for {} steps; peak memory {}\n",
-                     services.backend ? services.backend->describe() : "the reference", last_ms / 1000,
+  out << fmt::format("\nmeasured on {}, with the student of stage {}: {:.3f} s for each step, {} for {} steps; peak memory {}\n",
+                     services.backend ? services.backend->describe() : "the reference", stage, last_ms / 1000,
                      duration(last_ms / 1000 * static_cast<double>(recipe.planned_steps())), with_commas(recipe.planned_steps()),
                      human_bytes(peak_memory_bytes()));
 }

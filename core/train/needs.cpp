@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "core/base/error.h"
 #include "core/base/memory_limit.h"
@@ -11,6 +13,42 @@
 #include "core/train/joint.h"
 
 namespace espalier::train {
+namespace {
+
+/// The copies that a backend makes of the teacher's parameters. Graphs share them: one for each parameter and kernel.
+class PackedCopies {
+ public:
+  void add(const lower::CallList& list) {
+    for (const lower::Call& call : list.calls)
+      for (const lower::Place& place : call.inputs)
+        if (call.kept.elements > 0 && place.space == lower::Space::kParam) {
+          copies_.emplace(std::pair(list.graph->def(list.params[place.at]).label, call.kernel), call.kept);
+          break;  // a kernel packs one weight; biases are read where they lie
+        }
+  }
+  uint64_t bytes(const io::TensorSource& weights) const {
+    uint64_t sum = 0;
+    for (const auto& [key, kept] : copies_)
+      sum += kept.elements * (kept.element_bytes != 0 ? kept.element_bytes : size_of(original(weights, key.first).dtype));
+    return sum;
+  }
+  /// Of the tensors that have a copy: their pages are let go once it is made.
+  uint64_t replaced_bytes(const io::TensorSource& weights) const {
+    std::set<std::string> names;
+    for (const auto& [key, kept] : copies_) names.insert(key.first);
+    uint64_t sum = 0;
+    for (const std::string& name : names) sum += original(weights, name).bytes();
+    return sum;
+  }
+
+ private:
+  static TensorType original(const io::TensorSource& weights, const std::string& param) {
+    return weights.get(param.substr(std::string_view(distill::kTeacherPrefix).size())).type;
+  }
+  std::map<std::pair<std::string, std::string>, lower::KeptCopies> copies_;
+};
+
+}  // namespace
 
 uint64_t Needs::memory_bytes() const {
   uint64_t sum = 0;
@@ -20,16 +58,24 @@ uint64_t Needs::memory_bytes() const {
 
 Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages, const Services& services,
                const Losses& losses, data::Source& source) {
-  const auto largest = std::max_element(stages.begin(), stages.end(),
-                                        [](const StagePreview& a, const StagePreview& b) { return a.parameters < b.parameters; });
-  const Structure& structure = largest->after;
+  const StagePreview& largest = stages[largest_stage(stages)];
+  const Structure& structure = largest.after;
   const bool with_ema = recipe.train.ema_decay.has_value();
   const model::BlockTree* teacher = models.teacher ? &models.teacher->tree : nullptr;
   uint64_t training = 0, validation = 0;
+  PackedCopies packed;
+  std::vector<lower::CallList> lists;  // kept to the end: a run holds such graphs too, and they count
   for (const data::BatchShape& shape : source.buckets()) {
     const distill::JointGraph joint = joint_graph(recipe, losses, structure, teacher, shape, nullptr);
-    training += training_calls(joint, recipe.train.accumulate > 1, services.backend).arena_bytes;
-    if (source.validation_batches() > 0) validation += validation_calls(joint, services.backend).arena_bytes;
+    lower::CallList calls = training_calls(joint, recipe.train.accumulate > 1, services.backend);
+    training += calls.arena_bytes;
+    packed.add(calls);
+    lists.push_back(std::move(calls));
+    if (source.validation_batches() == 0) continue;
+    lower::CallList validating = validation_calls(joint, services.backend);
+    validation += validating.arena_bytes;
+    packed.add(validating);
+    lists.push_back(std::move(validating));
   }
   Needs needs;
   needs.memory = {{"student: weights, gradients, optimizer" + std::string(with_ema ? ", average" : ""),
@@ -39,9 +85,13 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   if (models.teacher) {
     uint64_t bytes = 0;
     for (const std::string& name : models.teacher->weights->names()) bytes += models.teacher->weights->get(name).type.bytes();
-    needs.memory.emplace_back("teacher's weights", bytes);
+    const io::TensorSource& weights = *models.teacher->weights;
+    const bool keeps = !recipe.train.teacher_mapped;
+    needs.memory.emplace_back("teacher's weights, as the file has them", bytes - (keeps ? packed.replaced_bytes(weights) : 0));
+    if (keeps) needs.memory.emplace_back("teacher's weights, packed for the backend", packed.bytes(weights));
   }
-  const uint64_t gradients = static_cast<uint64_t>(largest->parameters) * 4;
+  needs.memory.emplace_back("program, graphs, and what is read already", resident_memory_bytes());
+  const uint64_t gradients = static_cast<uint64_t>(largest.parameters) * 4;
   const uint64_t checkpoint = training_bytes(structure.tree, recipe.train.optimizer, with_ema) - gradients;
   const bool keeps_before =
       std::any_of(recipe.stages.begin(), recipe.stages.end(), [](const StageSpec& s) { return s.until.has_value(); });
@@ -58,7 +108,7 @@ std::string memory_table(const Needs& needs) {
 }
 
 void require_memory(const Needs& needs) {
-  const uint64_t available = available_memory_bytes();
+  const uint64_t available = available_memory_bytes() + resident_memory_bytes();  // the sum counts what is held already
   if (needs.memory_bytes() <= available) return;
   throw UserError(
       fmt::format("[memory] the run needs at least {}, and {} can be had:\n{}a smaller batch_size (with accumulate), "

@@ -19,8 +19,8 @@ struct Needs {
 };
 
 /// Memory: the student's weights, gradients, optimizer and average; values of the largest bucket's training graph and of the
-/// validation graph; the teacher's weights in their files' types. Packed copies come on top: a backend may keep filters in a
-/// larger form, which a dry run measures.
+/// validation graph; the teacher's weights in their files' types and the copies of them that the backend says it will keep; and
+/// what the program holds already.
 Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages, const Services& services,
                const Losses& losses, data::Source& source);
 

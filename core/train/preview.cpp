@@ -1,5 +1,7 @@
 #include "core/train/preview.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/base/error.h"
@@ -43,6 +45,11 @@ std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& mod
     stages.push_back(std::move(stage));
   }
   return stages;
+}
+
+size_t largest_stage(const std::vector<StagePreview>& stages) {
+  const auto fewer = [](const StagePreview& a, const StagePreview& b) { return a.parameters < b.parameters; };
+  return static_cast<size_t>(std::max_element(stages.begin(), stages.end(), fewer) - stages.begin());
 }
 
 }  // namespace espalier::train

@@ -20,4 +20,7 @@ struct StagePreview {
 /// Cost: that of the pruners; one that looks at weights reads those of the student at the start.
 std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services);
 
+/// The stage that trains most parameters: the one that needs most memory.
+size_t largest_stage(const std::vector<StagePreview>& stages);
+
 }  // namespace espalier::train

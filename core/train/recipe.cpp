@@ -1,6 +1,7 @@
 #include "core/train/recipe.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/base/files.h"
 #include "core/base/text.h"
@@ -223,11 +224,19 @@ class Reader {
     if (table == nullptr) return;
     io::TomlReader reader(*table, file_, "[train.optimizer]", errors_);
     OptimizerSpec& spec = recipe_.train.optimizer;
-    choice(reader, "use", {"adamw"}, spec.use);
+    choice(reader, "use", {"adamw", "adamw8bit", "adafactor"}, spec.use);
+    if (spec.factored()) {
+      spec.lr = 1e-2;
+      spec.eps = std::numeric_limits<float>::epsilon();
+      spec.weight_decay = 0;
+      number(reader, "beta2_decay", -10, 0, spec.beta2_decay);
+      number(reader, "min_rms", 1e-30, 1e3, spec.min_rms);
+      number(reader, "clip_rms", 1e-30, 1e9, spec.clip_rms);
+    }
     number(reader, "lr", 0, 1e3, spec.lr);
     number(reader, "weight_decay", 0, 1e3, spec.weight_decay);
     number(reader, "eps", 0, 1, spec.eps);
-    if (const toml::array* betas = reader.array("betas")) {
+    if (const toml::array* betas = spec.factored() ? nullptr : reader.array("betas")) {
       const auto beta = [&](size_t i) { return betas->size() == 2 ? betas->get(i)->value<double>() : std::nullopt; };
       const auto first = beta(0), second = beta(1);
       if (!first || !second || *first < 0 || *first >= 1 || *second < 0 || *second >= 1)

@@ -33,11 +33,14 @@ struct LossSpec {
   int64_t start = 0, end = 0;                           // steps [start, end) in which it counts; end 0: to the end
 };
 
+/// Defaults are those of PyTorch's AdamW; adafactor's differ, and are those of torch.optim.Adafactor.
 struct OptimizerSpec {
-  std::string use = "adamw";
+  std::string use = "adamw";  // adamw | adamw8bit | adafactor
   double lr = 1e-4;
-  std::array<double, 2> betas{0.9, 0.999};
   double eps = 1e-8, weight_decay = 1e-2;
+  std::array<double, 2> betas{0.9, 0.999};                  // adamw, adamw8bit
+  double beta2_decay = -0.8, min_rms = 1e-3, clip_rms = 1;  // adafactor
+  bool factored() const { return use == "adafactor"; }
 };
 
 struct LrSchedule {

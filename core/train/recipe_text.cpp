@@ -21,7 +21,13 @@ void fill_optimizer(toml::table& table, const OptimizerSpec& spec) {
   fill(table, "lr", spec.lr);
   fill(table, "weight_decay", spec.weight_decay);
   fill(table, "eps", spec.eps);
-  fill(table, "betas", toml::array{spec.betas[0], spec.betas[1]});
+  if (spec.factored()) {
+    fill(table, "beta2_decay", spec.beta2_decay);
+    fill(table, "min_rms", spec.min_rms);
+    fill(table, "clip_rms", spec.clip_rms);
+  } else {
+    fill(table, "betas", toml::array{spec.betas[0], spec.betas[1]});
+  }
 }
 
 void fill_train(toml::table& table, const TrainSpec& train) {

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/interrupt.h"
+#include "core/base/memory_limit.h"
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/data/prefetch.h"
@@ -126,6 +127,7 @@ class Run {
         const int64_t parameters = student_->parameters();
         trainer_.reset();
         student_ = student_->pruned(models_.base, plan, recipe_.train.optimizer);
+        release_freed_memory();
         say(fmt::format("stage {}: {} blocks removed, {} of {} parameters left", at.stage, plan.removals.size(),
                         with_commas(student_->parameters()), with_commas(parameters)));
       }

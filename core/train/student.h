@@ -2,7 +2,9 @@
 // The student in training: its structure, where its tensors came from, and every number that a step changes.
 
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,20 +17,27 @@
 
 namespace espalier::train {
 
-/// Zeroed memory whose address never changes.
+/// Zeroed memory whose address never changes. The system hands it out at the first write: what a student that is pruned before
+/// its first step never writes (gradients, optimizer) is never there. Errors: std::bad_alloc.
 class Buffer {
  public:
-  explicit Buffer(TensorType type) : type_(std::move(type)), bytes_(type_.bytes()) {}
+  explicit Buffer(TensorType type) : type_(std::move(type)), data_(static_cast<std::byte*>(std::calloc(size() + 1, 1))) {
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
   const TensorType& type() const { return type_; }
-  std::span<std::byte> bytes() { return bytes_; }
-  std::span<const std::byte> bytes() const { return bytes_; }
-  void* data() { return bytes_.data(); }
-  const void* data() const { return bytes_.data(); }
-  std::span<const float> floats() const { return {reinterpret_cast<const float*>(bytes_.data()), bytes_.size() / 4}; }
+  std::span<std::byte> bytes() { return {data_.get(), size()}; }
+  std::span<const std::byte> bytes() const { return {data_.get(), size()}; }
+  void* data() { return data_.get(); }
+  const void* data() const { return data_.get(); }
+  std::span<const float> floats() const { return {reinterpret_cast<const float*>(data_.get()), size() / 4}; }
 
  private:
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  size_t size() const { return type_.bytes(); }
   TensorType type_;
-  std::vector<std::byte> bytes_;
+  std::unique_ptr<std::byte, Free> data_;
 };
 
 /// One tensor with all that belongs to it. Weights are f32 masters whatever the files hold.

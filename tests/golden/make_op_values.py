@@ -2,7 +2,7 @@
 """Writes op_values.txt beside this file: what PyTorch and diffusers compute for the ops of core/ops.
 
 Inputs need no file: element k of operand i is ((7919 k + 104729 i + 13) mod 1009) / 504.5 - 1, exact in double (halved
-and moved to [0.5, 1.5) for operands marked `positive`). All is computed in f64, except the timestep embedding, whose
+and moved to [0.5, 1.5) for operands marked `positive`); operands marked `bytes` hold the same integer mod 256. All is computed in f64, except the timestep embedding, whose
 f32 rounding is part of its meaning. Each case keeps at most 16 elements, evenly spread, and the sum of all.
 """
 
@@ -16,12 +16,15 @@ from diffusers.models.embeddings import get_timestep_embedding
 LINES = []
 
 
-def operand(i, shape, positive=False):
+def operand(i, shape, positive=False, byte=False):
     count = 1
     for extent in shape:
         count *= extent
     k = torch.arange(count, dtype=torch.int64)
-    value = ((7919 * k + 104729 * i + 13) % 1009).double() / 504.5 - 1
+    integer = 7919 * k + 104729 * i + 13
+    if byte:
+        return (integer % 256).reshape(shape)
+    value = (integer % 1009).double() / 504.5 - 1
     return (value / 2 + 1 if positive else value).reshape(shape)
 
 
@@ -39,12 +42,12 @@ def dims(shape):
     return ",".join(map(str, shape)) if len(shape) else "-"
 
 
-def case(op, shapes, attrs, compute, positive=(), data=None, tolerance=1e-12, data_of=None):
+def case(op, shapes, attrs, compute, positive=(), data=None, tolerance=1e-12, data_of=None, codes=()):
     """`shapes[i]` None: absent operand. `compute` gets one tensor (or None) for each operand. `data_of`: {operand: values}."""
-    tensors = [None if s is None else operand(i, s, i in positive) for i, s in enumerate(shapes)]
+    tensors = [None if s is None else operand(i, s, i in positive, i in codes) for i, s in enumerate(shapes)]
     LINES.append(f"op {op}")
     for i, shape in enumerate(shapes):
-        LINES.append("absent" if shape is None else f"{'positive' if i in positive else 'in'} {dims(shape)}")
+        LINES.append("absent" if shape is None else f"{'positive' if i in positive else 'bytes' if i in codes else 'in'} {dims(shape)}")
     if data is not None:
         tensors[0] = torch.tensor(data)
         LINES.append("data " + ",".join(map(repr, data)))
@@ -161,6 +164,52 @@ def adamw(p, g, m, v, hyper, t, **options):
     return p.detach()
 
 
+def dynamic_map(signed):
+    """The values of the codes of arXiv 2110.02861's dynamic quantisation: seven decades, each with twice the values of the last."""
+    values = [0.0, 1.0]
+    for decade in range(7):
+        edges = torch.linspace(0.1, 1, (1 if signed else 2) * 2**decade + 1, dtype=torch.float64) * 10.0 ** (decade - 6)
+        middles = ((edges[1:] + edges[:-1]) / 2).tolist()
+        values += middles + ([-m for m in middles] if signed else [])
+    return torch.tensor(sorted(values), dtype=torch.float64)
+
+
+def adamw8bit(p, g, m, v, m_scale, v_scale, hyper, t, **options):
+    def decoded(codes, scale, signed):
+        blocks = torch.arange(codes.numel()) // 256
+        return (dynamic_map(signed)[codes.reshape(-1)] * scale[blocks]).reshape(codes.shape)
+    return adamw(p, g, decoded(m, m_scale, True), decoded(v, v_scale, False), hyper, t, **options)
+
+
+def adafactor(p, g, state, hyper, t, eps, min_rms, clip_rms, decay):
+    """Step t of torch.optim.Adafactor; `hyper` carries lr and the gradients' scale, and what torch derives from t."""
+    p = torch.nn.Parameter(p.clone())
+    optimizer = torch.optim.Adafactor([p], lr=hyper[0].item(), eps=(eps, min_rms), d=clip_rms, weight_decay=decay)
+    optimizer.state[p] = {"step": torch.tensor(float(t - 1)), **{k: x.clone() for k, x in state.items()}}
+    p.grad = g * hyper[1]
+    optimizer.step()
+    return p.detach()
+
+
+def small_optimizers():
+    """Steps whose state is smaller than AdamW's."""
+    for t, count, decay in ((1, [3, 7], 1e-2), (7, [40, 9], 0.0)):
+        blocks = -(-count[0] * count[1] // 256)
+        attrs = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": decay}
+        case("adamw8bit", [count] * 4 + [[blocks]] * 2 + [[4]], attrs,
+             lambda *x: adamw8bit(*x, t, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay), positive=(4, 5), codes=(2, 3),
+             data_of={6: [0.01, 0.5, 1 - 0.9**t, 1 - 0.999**t]}, tolerance=1e-6)
+    for t, lr, eps, decay, clip in ((1, 0.01, 1e-7, 0.0, 1.0), (9, 0.5, 1e-3, 1e-2, 1.5)):
+        attrs = {"eps": eps, "min_rms": 1e-3, "clip_rms": clip, "weight_decay": decay}
+        hyper = [lr, 0.5, t**-0.8, min(lr, t**-0.5)]
+        case("adafactor", [[5, 7], [5, 7], [5], [7], [4]], attrs,
+             lambda p, g, row, column, hyper: adafactor(p, g, {"row_var": row[:, None], "col_var": column[None, :]}, hyper, t, eps,
+                                                        1e-3, clip, decay), positive=(2, 3), data_of={4: hyper})
+        case("adafactor_vector", [[9], [9], [9], [4]], attrs,
+             lambda p, g, v, hyper: adafactor(p, g, {"variance": v}, hyper, t, eps, 1e-3, clip, decay), positive=(2,),
+             data_of={3: hyper})
+
+
 def optimizers():
     for t, beta1, beta2, eps, decay in ((1, 0.9, 0.999, 1e-8, 1e-2), (7, 0.8, 0.95, 1e-3, 0.0)):
         attrs = {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": decay}
@@ -223,6 +272,7 @@ def main():
         case("upsample_nearest", [shape], {"height": size[0], "width": size[1]},
              lambda x: nhwc(F.interpolate(nchw(x), size=size, mode="nearest")))
     optimizers()
+    small_optimizers()
     pathlib.Path(__file__).with_name("op_values.txt").write_text("\n".join(LINES))
 
 

@@ -27,9 +27,14 @@ inline double random_value(Fill fill, uint64_t seed, uint64_t stream, uint64_t c
   internal_error("unknown fill");
 }
 
-/// Values for a tensor of `type`, each rounded to f32 so that every float format's test starts from the same numbers.
+/// Values for a tensor of `type`, each rounded to f32 so that every float format's test starts from the same numbers. Bytes are
+/// any of 0 to 255, whatever the fill.
 inline std::vector<double> random_tensor(const TensorType& type, Fill fill, uint64_t seed, uint64_t stream) {
   std::vector<double> data(type.present() ? static_cast<size_t>(type.shape.elements()) : 0);
+  if (type.dtype == DType::kU8) {
+    for (size_t i = 0; i < data.size(); ++i) data[i] = std::floor(256 * rng::uniform(seed, stream, i));
+    return data;
+  }
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<double>(static_cast<float>(random_value(fill, seed, stream, i)));
   return data;
 }

@@ -87,6 +87,8 @@ class Tiled final : public Step {
         runs_(gathers_ ? Runs::of(1, taps_ * shape_.c) : Runs::of(taps_, shape_.c)),
         zeros_(static_cast<size_t>(shape_.c), 0.0f) {}
 
+  esp::kept_copies kept() const { return kept_weight(panels_of(shape_.o) * runs_.total * kPanel, true); }
+
   void run(Device& device, const Operands& at) override {
     const float* x = device.floats(at, 0);
     const float* bias = shape_.has_bias ? device.floats(at, 2) : nullptr;
@@ -148,7 +150,7 @@ Verdict accepts(const Device&, const Node& node) { return all_f32(node); }
 }  // namespace
 
 std::span<const Kernel> conv2d() {
-  static constexpr Kernel kKernels[] = {{"conv2d", "tiled", accepts, make_step<Tiled>, Tiled::workspace}};
+  static constexpr Kernel kKernels[] = {{"conv2d", "tiled", accepts, make_step<Tiled>, Tiled::workspace, kept_by<Tiled>}};
   return kKernels;
 }
 

@@ -19,6 +19,8 @@ class EigenConv final : public Step {
  public:
   explicit EigenConv(const Node& node) : s_(node), k_(s_.c * s_.kh * s_.kw), m_(s_.n * s_.out_h * s_.out_w) {}
 
+  esp::kept_copies kept() const { return kept_weight(s_.o * k_, false); }
+
   void run(Device& device, const Operands& at) override {
     const float* x = device.floats(at, 0);
     const float* bias = s_.has_bias ? device.floats(at, 2) : nullptr;
@@ -63,7 +65,7 @@ Verdict accepts(const Device&, const Node& node) {
 }  // namespace
 
 std::span<const Kernel> conv2d_eigen() {
-  static constexpr Kernel kKernels[] = {{"conv2d", "eigen", accepts, make_step<EigenConv>}};
+  static constexpr Kernel kKernels[] = {{"conv2d", "eigen", accepts, make_step<EigenConv>, nullptr, kept_by<EigenConv>}};
   return kKernels;
 }
 

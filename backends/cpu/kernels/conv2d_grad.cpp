@@ -18,6 +18,8 @@ class GradInput final : public Step {
         runs_(Runs::of(taps_, shape_.o)),
         zeros_(static_cast<size_t>(shape_.o), 0.0f) {}
 
+  esp::kept_copies kept() const { return kept_weight(panels_of(shape_.c) * runs_.total * kPanel, true); }
+
   void run(Device& device, const Operands& at) override {
     const float* d = device.floats(at, 0);
     auto* out = static_cast<float*>(at.out[0]);
@@ -129,7 +131,7 @@ Verdict accepts(const Device&, const Node& node) { return all_f32(node); }
 
 std::span<const Kernel> conv2d_grad() {
   static constexpr Kernel kKernels[] = {
-      {"conv2d_grad_input", "tiled", accepts, make_step<GradInput>},
+      {"conv2d_grad_input", "tiled", accepts, make_step<GradInput>, nullptr, kept_by<GradInput>},
       {"conv2d_grad_weight", "tiled", accepts, make_step<GradWeight>, GradWeight::workspace},
   };
   return kKernels;

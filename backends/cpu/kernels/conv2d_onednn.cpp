@@ -26,13 +26,15 @@ class OneDnn final : public Step {
     }
   }
 
+  esp::kept_copies kept() const { return kept_weight(packed_floats(), false); }
+
   void run(Device& device, const Operands& at) override {
     const float* x = device.floats(at, 0);
     const float* bias = s_.has_bias ? device.floats(at, 2) : nullptr;
     auto* out = static_cast<float*>(at.out[0]);
     const int64_t bands = (s_.out_h + band_rows_ - 1) / band_rows_;
     with_packed(
-        device, weight_of(at, 1), "onednn.conv", 1, static_cast<int64_t>(weight_.get_size() + 3) / 4, false,
+        device, weight_of(at, 1), "onednn.conv", 1, packed_floats(), false,
         [&](const Weight& weight, int64_t, float* to) { pack(weight, to); },
         [&](int64_t, int64_t, Packed copy) {
           const auto* packed = static_cast<const float*>(copy.data);
@@ -49,6 +51,7 @@ class OneDnn final : public Step {
   }
 
  private:
+  int64_t packed_floats() const { return static_cast<int64_t>(weight_.get_size() + 3) / 4; }
   struct Band {
     int64_t y, rows;         // of the result
     int64_t first, in_rows;  // of the image
@@ -102,7 +105,7 @@ Verdict accepts(const Device&, const Node& node) {
 }  // namespace
 
 std::span<const Kernel> conv2d_onednn() {
-  static constexpr Kernel kKernels[] = {{"conv2d", "onednn", accepts, make_step<OneDnn>}};
+  static constexpr Kernel kKernels[] = {{"conv2d", "onednn", accepts, make_step<OneDnn>, nullptr, kept_by<OneDnn>}};
   return kKernels;
 }
 #else

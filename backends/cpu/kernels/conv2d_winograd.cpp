@@ -80,6 +80,8 @@ class Winograd final : public Step {
   explicit Winograd(const Node& node)
       : gradient_(node.op() != "conv2d"), shape_(shape_of(node)), tiling_(shape_), runs_(Runs::of(1, shape_.c)) {}
 
+  esp::kept_copies kept() const { return kept_weight(panels_of(shape_.o) * kPoints * shape_.c * kPanel, false); }
+
   void run(Device& device, const Operands& at) override {
     const float* x = device.floats(at, 0);
     const float* bias = shape_.has_bias ? device.floats(at, 2) : nullptr;
@@ -248,8 +250,8 @@ Verdict accepts(const Device& device, const Node& node) {
 
 std::span<const Kernel> conv2d_winograd() {
   static constexpr Kernel kKernels[] = {
-      {"conv2d", "winograd", accepts, make_step<Winograd>, Winograd::workspace},
-      {"conv2d_grad_input", "winograd", accepts, make_step<Winograd>, Winograd::workspace},
+      {"conv2d", "winograd", accepts, make_step<Winograd>, Winograd::workspace, kept_by<Winograd>},
+      {"conv2d_grad_input", "winograd", accepts, make_step<Winograd>, Winograd::workspace, kept_by<Winograd>},
   };
   return kKernels;
 }

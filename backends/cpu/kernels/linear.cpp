@@ -29,8 +29,7 @@ class Tiled final : public Step {
     const float* bias = has_bias_ ? device.floats(at, 2) : nullptr;
     const float* residual = fused_ == Fused::kAdd ? device.floats(at, 3) : nullptr;
     auto* out = static_cast<float*>(at.out[0]);
-    const int64_t per_panel = fused_ == Fused::kGeglu ? kPanel / 2 : kPanel;
-    const int64_t panels = (width_ + per_panel - 1) / per_panel;
+    const int64_t panels = panels_of_width();
     const auto pack = [&](const Weight& weight, int64_t panel, float* to) {
       pack_panel(
           weight, k_, [&](int j) { return row_of(panel, j) < 0 ? -1 : row_of(panel, j) * k_; }, to);
@@ -51,7 +50,13 @@ class Tiled final : public Step {
                 });
   }
 
+  esp::kept_copies kept() const { return kept_weight(panels_of_width() * k_ * kPanel, true); }
+
  private:
+  int64_t panels_of_width() const {
+    const int64_t per_panel = fused_ == Fused::kGeglu ? kPanel / 2 : kPanel;
+    return (width_ + per_panel - 1) / per_panel;
+  }
   // The weight's row that column j of a panel holds; -1 past the end.
   int64_t row_of(int64_t panel, int j) const {
     if (fused_ != Fused::kGeglu) return panel * kPanel + j < width_ ? panel * kPanel + j : -1;
@@ -108,9 +113,9 @@ Verdict accepts(const Device&, const Node& node) { return all_f32(node); }
 
 std::span<const Kernel> linear() {
   static constexpr Kernel kKernels[] = {
-      {"linear", "tiled", accepts, make_step<Tiled>},
-      {"linear_add", "tiled", accepts, make_step<Tiled>},
-      {"linear_geglu", "tiled", accepts, make_step<Tiled>},
+      {"linear", "tiled", accepts, make_step<Tiled>, nullptr, kept_by<Tiled>},
+      {"linear_add", "tiled", accepts, make_step<Tiled>, nullptr, kept_by<Tiled>},
+      {"linear_geglu", "tiled", accepts, make_step<Tiled>, nullptr, kept_by<Tiled>},
   };
   return kKernels;
 }

@@ -25,6 +25,8 @@ class EigenProduct final : public Step {
         has_bias_(node.has(2)),
         adds_(node.op() == "linear_add") {}
 
+  esp::kept_copies kept() const { return kept_weight((width_ + kColumns - 1) / kColumns * kColumns * k_, false); }
+
   void run(Device& device, const Operands& at) override {
     const float* x = device.floats(at, 0);
     const float* bias = has_bias_ ? device.floats(at, 2) : nullptr;
@@ -66,8 +68,8 @@ Verdict accepts(const Device&, const Node& node) {
 
 std::span<const Kernel> linear_eigen() {
   static constexpr Kernel kKernels[] = {
-      {"linear", "eigen", accepts, make_step<EigenProduct>},
-      {"linear_add", "eigen", accepts, make_step<EigenProduct>},
+      {"linear", "eigen", accepts, make_step<EigenProduct>, nullptr, kept_by<EigenProduct>},
+      {"linear_add", "eigen", accepts, make_step<EigenProduct>, nullptr, kept_by<EigenProduct>},
   };
   return kKernels;
 }

@@ -28,13 +28,14 @@ class OneDnn final : public Step {
     }
   }
 
+  esp::kept_copies kept() const { return kept_weight(parts_of_width() * floats_of_part(), false); }
+
   void run(Device& device, const Operands& at) override {
     const float* x = device.floats(at, 0);
     const float* bias = has_bias_ ? device.floats(at, 2) : nullptr;
     const float* residual = adds_ ? device.floats(at, 3) : nullptr;
     auto* out = static_cast<float*>(at.out[0]);
-    const int64_t parts = (width_ + kColumns - 1) / kColumns, blocks = (m_ + kRows - 1) / kRows;
-    const int64_t part_floats = static_cast<int64_t>(layouts_.front().weight.get_size() + 3) / 4;
+    const int64_t parts = parts_of_width(), blocks = (m_ + kRows - 1) / kRows, part_floats = floats_of_part();
     with_packed(
         device, weight_of(at, 1), "onednn." + std::to_string(std::min(m_, kRows)), parts, part_floats, false,
         [&](const Weight& weight, int64_t part, float* to) { pack(weight, part, to); },
@@ -48,6 +49,8 @@ class OneDnn final : public Step {
   }
 
  private:
+  int64_t parts_of_width() const { return (width_ + kColumns - 1) / kColumns; }
+  int64_t floats_of_part() const { return static_cast<int64_t>(layouts_.front().weight.get_size() + 3) / 4; }
   struct Tile {
     int64_t rows = 0;
     dnnl::matmul::primitive_desc about;
@@ -115,8 +118,8 @@ Verdict accepts(const Device&, const Node& node) {
 
 std::span<const Kernel> linear_onednn() {
   static constexpr Kernel kKernels[] = {
-      {"linear", "onednn", accepts, make_step<OneDnn>},
-      {"linear_add", "onednn", accepts, make_step<OneDnn>},
+      {"linear", "onednn", accepts, make_step<OneDnn>, nullptr, kept_by<OneDnn>},
+      {"linear_add", "onednn", accepts, make_step<OneDnn>, nullptr, kept_by<OneDnn>},
   };
   return kKernels;
 }

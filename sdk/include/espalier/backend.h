@@ -37,6 +37,10 @@ typedef struct esp_kernel_choice {
   uint32_t reserved;
   esp_str kernel;           /* valid while the plugin is loaded */
   uint64_t workspace_bytes; /* scratch of one run; the host plans it into the arena, 64-byte aligned */
+  /* Packed copies of the node's parameters that the device keeps from the first run on, one for each parameter and kernel; none
+   * of a parameter that is ESP_PARAM_MAPPED. The host counts them before it runs anything. */
+  uint64_t kept_elements;
+  uint64_t kept_element_bytes; /* 0: as wide as the parameter's own */
 } esp_kernel_choice;
 
 enum {

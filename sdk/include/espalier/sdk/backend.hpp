@@ -106,6 +106,12 @@ class step {
   virtual void run(Device& device, const operands<Device>& at) = 0;
 };
 
+/// Packed copies of parameters: how many elements a kernel keeps for a node, each of `element_bytes`, or, where that is 0, as
+/// wide as the parameter's own.
+struct kept_copies {
+  uint64_t elements = 0, element_bytes = 0;
+};
+
 template <class Device>
 struct kernel {
   std::string_view op;
@@ -113,6 +119,7 @@ struct kernel {
   verdict (*accepts)(const Device& device, const node& node);
   std::unique_ptr<step<Device>> (*prepare)(Device& device, const node& node);
   uint64_t (*workspace)(const Device& device, const node& node) = nullptr;  // bytes; none when null
+  kept_copies (*kept)(const Device& device, const node& node) = nullptr;    // none when null
 };
 
 /// Kernels of every op, each op's in order of rank.
@@ -280,6 +287,9 @@ class backend {
       out->struct_size = sizeof(*out);
       out->kernel = str(chosen->name);
       out->workspace_bytes = chosen->workspace ? chosen->workspace(of(device), n) : 0;
+      const kept_copies kept = chosen->kept ? chosen->kept(of(device), n) : kept_copies{};
+      out->kept_elements = kept.elements;
+      out->kept_element_bytes = kept.element_bytes;
       return ESP_OK;
     });
   }
