@@ -104,6 +104,29 @@ TEST(DistillCli, the_bits_do_not_depend_on_the_number_of_threads) {
   }
 }
 
+TEST(DistillCli, teachers_in_succession_each_teach_their_own_stage) {
+  DistillRun run("succession");
+  run.write_recipe("[train]\nsteps = 1\nbatch_size = 2\n[train.optimizer]\nlr = 1e-2\n");
+  ASSERT_EQ(run.run("other").exit_code, 0);  // a model of the teacher's structure that answers otherwise
+  const std::string train = "[train]\nsteps = 1\nbatch_size = 2\n";
+  run.write_recipe(student() + train + "[[stage]]\n[[stage]]\nteacher = \"other/student\"\n");
+  CommandResult result = run.run("both");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  run.write_recipe(student() + train);
+  ASSERT_EQ(run.run("first").exit_code, 0);
+  // The second stage by itself: the other teacher, the student as the first stage leaves it, the second batch.
+  run.write("recipe.toml",
+            "[teacher]\nmodel = \"other/student\"\n[student]\nmodel = \"first/student\"\n[data]\nsource = "
+            "\"tensors\"\nfiles = [\"" +
+                testing::kDistillCase + "/step_1.safetensors\"]\n" + DistillRun::kLosses + train);
+  result = run.run("second");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  nlohmann::json expected = run.rows("second").at(0), got = run.rows("both").at(1);
+  expected["step"] = 1;
+  EXPECT_EQ(got, expected);
+  EXPECT_NE(got["output"], run.rows("first").at(0)["output"]);
+}
+
 TEST(DistillCli, accumulated_batches_give_the_mean_gradient) {
   DistillRun run("accumulate");
   run.write_recipe(student() + "[train]\nsteps = 1\nbatch_size = 2\n");
