@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/base/files.h"
 #include "core/train/overrides.h"
 
 namespace espalier::train {
@@ -101,6 +102,16 @@ TEST_F(RecipeTest, each_optimizer_has_its_own_keys_and_defaults) {
                                                         HasSubstr("'clip_rms' must be from")));
   read(kGood, {"train.optimizer.clip_rms=1"});
   EXPECT_THAT(faults(), ElementsAre(HasSubstr("unknown key 'clip_rms' in [train.optimizer]")));
+}
+
+TEST_F(RecipeTest, knows_every_key_of_the_documentation) {
+  const std::string page = read_text(fs::path(ESPALIER_SOURCE_DIR) / "docs/recipe.md");
+  const size_t begin = page.find("```toml\n") + 8, end = page.find("```\n", begin);
+  ASSERT_NE(end, std::string::npos);
+  read(page.substr(begin, end - begin));
+  // What is named there is not here: models and the cache. Nothing else is wrong.
+  EXPECT_THAT(faults(), ::testing::SizeIs(4));
+  EXPECT_THAT(faults(), ::testing::Each(HasSubstr("is not there")));
 }
 
 TEST_F(RecipeTest, needs_a_model_data_a_loss_and_steps) {

@@ -164,7 +164,7 @@ class Reader {
       loss.name = reader.string("name").value_or("");
       number(reader, "weight", 0, 1e9, loss.weight);
       integer(reader, "start", 0, int64_t{1} << 40, loss.start);
-      integer(reader, "end", 1, int64_t{1} << 40, loss.end);
+      integer(reader, "end", 0, int64_t{1} << 40, loss.end);
       if (loss.end != 0 && loss.end <= loss.start) reader.fault("end", "'end' must be after 'start'");
       if (const Table weights = reader.table("weights"))
         for (const auto& [glob, node] : *weights) {
