@@ -28,7 +28,7 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   uint64_t training = 0, validation = 0;
   for (const data::BatchShape& shape : source.buckets()) {
     const distill::JointGraph joint = joint_graph(recipe, losses, structure, teacher, shape, nullptr);
-    training += training_calls(joint, recipe.train.accumulate > 1, services.backend).arena_bytes;
+    training += training_calls(joint, training_options(recipe.train), services.backend).arena_bytes;
     if (source.validation_batches() > 0) validation += validation_calls(joint, services.backend).arena_bytes;
   }
   Needs needs;
@@ -62,7 +62,7 @@ void require_memory(const Needs& needs) {
   if (needs.memory_bytes() <= available) return;
   throw UserError(
       fmt::format("[memory] the run needs at least {}, and {} can be had:\n{}a smaller batch_size (with accumulate), "
-                  "no [train.ema], or teacher_weights = \"mapped\" need less",
+                  "recompute_above_mib, no [train.ema], or teacher_weights = \"mapped\" need less",
                   human_bytes(needs.memory_bytes()), human_bytes(available), memory_table(needs)));
 }
 
