@@ -11,10 +11,6 @@
 namespace espalier::passes {
 namespace {
 
-constexpr uint64_t kLine = 64;  // what lowering rounds to
-
-uint64_t whole_lines(uint64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
-
 class Lifetimes {
  public:
   Lifetimes(const Graph& graph, const Schedule& schedule)

@@ -28,6 +28,9 @@ struct Schedule {
 /// Every node once, in the graph's order.
 Schedule in_order(const Graph& graph);
 
+/// What `bytes` take in the arena.
+constexpr uint64_t whole_lines(uint64_t bytes) { return (bytes + 63) / 64 * 64; }
+
 struct Liveness {
   std::vector<uint64_t> bytes;  // by run
   size_t peak = 0;              // the first run at which they are most

@@ -62,7 +62,7 @@ class Search {
     Choice now = best_;
     Measured measured = measure(now.chosen);
     while (now.bytes > target) {
-      const std::optional<size_t> unit = best_unit(now, measured.peak());
+      const std::optional<size_t> unit = best_unit(now, measured);
       if (!unit) return;
       now.chosen[*unit] = true;
       measured = measure(now.chosen);
@@ -71,21 +71,45 @@ class Search {
     }
   }
 
-  /// The unit that saves most bytes at `peak` for its FLOPs.
-  std::optional<size_t> best_unit(const Choice& now, Run peak) const {
+  /// The unit that saves most bytes at the peak for its FLOPs. Those that could save most are measured first, and those that
+  /// could not save as much as one that was are not.
+  std::optional<size_t> best_unit(const Choice& now, const Measured& measured) const {
+    struct Candidate {
+      size_t unit;
+      double at_most;
+    };
+    std::vector<Candidate> candidates;
+    for (size_t u = 0; u < units_.units().size(); ++u)
+      if (const uint64_t bytes = now.chosen[u] ? 0 : most_bytes(units_.units()[u], measured); bytes > 0)
+        candidates.push_back({u, worth(bytes, u)});
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const Candidate& a, const Candidate& b) { return a.at_most > b.at_most; });
     std::optional<size_t> best;
     double most = 0;
-    for (size_t u = 0; u < units_.units().size(); ++u) {
-      if (now.chosen[u] || units_.units()[u].again.empty()) continue;
-      const Measured with = measure_flipped(now.chosen, u);
+    for (const Candidate& candidate : candidates) {
+      if (candidate.at_most <= most) break;
+      const Measured with = measure_flipped(now.chosen, candidate.unit);
       const auto& runs = with.schedule.runs;
-      const auto at = static_cast<size_t>(std::find(runs.begin(), runs.end(), peak) - runs.begin());
+      const auto at = static_cast<size_t>(std::find(runs.begin(), runs.end(), measured.peak()) - runs.begin());
       const uint64_t left = at < runs.size() ? with.live.bytes[at] : 0;
-      if (left >= now.bytes) continue;
-      const double worth = static_cast<double>(now.bytes - left) / (units_.units()[u].flops + 1);
-      if (worth > most) most = worth, best = u;
+      if (left >= now.bytes || worth(now.bytes - left, candidate.unit) <= most) continue;
+      most = worth(now.bytes - left, candidate.unit);
+      best = candidate.unit;
     }
     return best;
+  }
+
+  double worth(uint64_t bytes, size_t unit) const { return static_cast<double>(bytes) / (units_.units()[unit].flops + 1); }
+
+  /// Bytes of the unit's values that lie over the peak.
+  static uint64_t most_bytes(const Unit& unit, const Measured& measured) {
+    const auto& runs = measured.schedule.runs;
+    size_t at = measured.live.peak;
+    while (runs[at].again) ++at;  // it runs directly before what needs it
+    uint64_t bytes = 0;
+    for (const Unit::Again& again : unit.again)
+      if (again.node < runs[at].node && runs[at].node <= again.needed_by) bytes += whole_lines(again.bytes);
+    return bytes;
   }
 
   /// Dearest first.

@@ -110,7 +110,10 @@ void Repeatable::find_again() {
       Unit& unit = units_[static_cast<size_t>(unit_[made])];
       const Node& node = graph_.node(made);
       const Cost cost = (*node.op->cost)(graph_.call(node));
-      unit.again.push_back(made);
+      uint64_t bytes = 0;
+      if (!node.is(ops::reshape_def))
+        for (Value v : node.results) bytes += graph_.type(v).bytes();
+      unit.again.push_back({made, i, bytes});
       unit.flops += cost.flops + cost.other_flops;
     }
   }
@@ -149,7 +152,7 @@ Schedule Repeatable::schedule(const std::vector<bool>& chosen) const {
   Schedule schedule{{}, std::vector<bool>(count, false), late_};
   for (size_t u = 0; u < units_.size(); ++u)
     if (chosen[u])
-      for (uint32_t i : units_[u].again) schedule.twice[i] = true;
+      for (const Unit::Again& again : units_[u].again) schedule.twice[again.node] = true;
   const std::vector<bool> first = first_runs(schedule.twice);
   std::vector<bool> done(count, false);
   for (uint32_t i = 0; i < count; ++i) {

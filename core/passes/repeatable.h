@@ -13,8 +13,12 @@ namespace espalier::passes {
 /// The forward nodes of a block (a resnet, a transformer block, a sampler, an attention module without its transformer blocks)
 /// that the backward pass needs and that can run again from what crosses the block's border.
 struct Unit {
-  std::vector<uint32_t> again;  // nodes; none: there is nothing to gain
-  double flops = 0;             // of them, elementwise work included
+  struct Again {
+    uint32_t node = 0, needed_by = 0;  // the first backward node that it would run again for
+    uint64_t bytes = 0;                // of its values
+  };
+  std::vector<Again> again;  // none: there is nothing to gain
+  double flops = 0;          // of them, elementwise work included
 };
 
 class Repeatable {
