@@ -14,6 +14,7 @@ namespace espalier::passes {
 /// that are live (with the scratch of `context.workspace`) are within the target or nothing lowers the peak; those that
 /// turn out not to be needed are then left as they were. Without a target, or within it, the graph comes back unchanged. A
 /// target out of reach gives the lowest peak that this search finds: the call list says what it is.
-/// Cost: a sweep over the graph for every pair of units at most.
+/// The arena that lowering makes of it may be some percent larger than what is live.
+/// Cost: for every unit that is taken a few sweeps over the graph; 0.1 s for SDXL as teacher of SSD-1B.
 Graph recompute(const Graph& graph, const Context& context);
 }  // namespace espalier::passes
