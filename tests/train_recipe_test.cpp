@@ -57,6 +57,7 @@ TEST_F(RecipeTest, defaults_are_those_of_the_docs) {
   EXPECT_EQ(recipe.train.optimizer.use, "adamw");
   EXPECT_FALSE(recipe.train.clip_norm);
   EXPECT_FALSE(recipe.train.ema_decay);
+  EXPECT_FALSE(recipe.train.recompute_above_mib);
   EXPECT_EQ(recipe.schedule.name, "scaled_linear");
 }
 
@@ -66,7 +67,7 @@ TEST_F(RecipeTest, reports_every_fault_at_once_with_its_place) {
       "[data]\nsource = \"tensor\"\n"
       "[diffusion]\nprediction_type = \"v\"\n"
       "[[loss]]\nweight = -1\n"
-      "[train]\nstep = 5\nbatch_size = 0\nsave_dtype = \"f8\"\n"
+      "[train]\nstep = 5\nbatch_size = 0\nsave_dtype = \"f8\"\nrecompute_above_mib = -1\n"
       "[train.optimizer]\nuse = \"adam\"\nbetas = [0.9]\n"
       "[train.ema]\n"
       "[[stage]]\nsteps = \"many\"\non_fail = \"stop\"\n");
@@ -79,8 +80,9 @@ TEST_F(RecipeTest, reports_every_fault_at_once_with_its_place) {
                             HasSubstr("unknown key 'step' in [train]; did you mean 'steps' or 'seed'?"),
                             "r.toml:11:14: 'batch_size' must be from 1 to 1048576",
                             HasSubstr("r.toml:12:14: 'save_dtype' must be one of f32, f16, bf16"),
+                            HasSubstr("r.toml:13:23: 'recompute_above_mib' must be from 0 to "),
                             HasSubstr("'use' must be one of adamw, adamw8bit, adafactor, not 'adam'; did you mean 'adamw'?"),
-                            HasSubstr("'betas' must be two numbers"), "r.toml:16:1: [train.ema] has no 'decay'",
+                            HasSubstr("'betas' must be two numbers"), "r.toml:17:1: [train.ema] has no 'decay'",
                             HasSubstr("'steps' must be an integer, not a string"),
                             HasSubstr("'on_fail' says what a failed gate does, and there is no 'until'")))
       << ::testing::PrintToString(faults());

@@ -1,5 +1,7 @@
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
@@ -17,6 +19,7 @@ struct Options {
   std::string graph;
   std::vector<std::string> passes, disabled, accepts{"all"};
   std::filesystem::path dump, out;
+  std::optional<uint64_t> recompute_above_mib;
   int fold_scopes = 0;
   bool list = false, passes_given = false;
 };
@@ -35,10 +38,11 @@ void run_opt(const Options& options, CommandContext& context) {
   const std::vector<Graph> graphs = read_graphs(options.graph, "opt");
   const std::vector<const passes::Pass*> wanted =
       options.passes_given ? passes::find_passes(options.passes) : passes::standard_pipeline();
-  const passes::PipelineOptions pipeline{.context = {passes::accepts_named(options.accepts)},
-                                         .disabled = options.disabled,
-                                         .verify = true,
-                                         .dump_folder = options.dump};
+  passes::PipelineOptions pipeline{.context = {passes::accepts_named(options.accepts)},
+                                   .disabled = options.disabled,
+                                   .verify = true,
+                                   .dump_folder = options.dump};
+  if (options.recompute_above_mib) pipeline.context.recompute_above_bytes = *options.recompute_above_mib << 20;
   if (!options.dump.empty() && graphs.size() > 1)
     throw UserError("[opt] --dump-ir takes one graph, " + graph_file_name(options.graph) + " holds " +
                     std::to_string(graphs.size()));
@@ -69,6 +73,7 @@ void add_opt(CLI::App& app, CommandContext& context) {
                     {"espalier opt block.eir --passes=none", "only parse, verify and print"},
                     {"espalier opt block.eir --dump-ir steps -v", "the graph after every pass that changed it, and times"},
                     {"espalier opt unet.eir --accepts=none --fold-scopes=2", "no composites; one line per block"},
+                    {"espalier opt step.eir --passes=recompute --recompute-above 900", "a training graph within 900 MiB"},
                     {"espalier opt --list", "the passes and what each guarantees"}}});
   command->add_option("GRAPH", options->graph, "a .eir file, or - for standard input");
   CLI::Option* passes = command
@@ -83,6 +88,11 @@ void add_opt(CLI::App& app, CommandContext& context) {
                             "composites that the backend is taken to run as one kernel: all, none, or their names")
                ->delimiter(',')
                ->type_name("a,b"));
+  command
+      ->add_option("--recompute-above", options->recompute_above_mib,
+                   "what recompute aims at: values of a training graph in so many MiB; without it that pass does nothing")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
+      ->type_name("MIB");
   command->add_option("--dump-ir", options->dump, "write NNN_<pass>.eir and index.txt into this folder")->type_name("DIR");
   command
       ->add_option("--fold-scopes", options->fold_scopes, "print one line per block down to this depth; such text is for reading")

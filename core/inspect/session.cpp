@@ -5,21 +5,29 @@
 
 namespace espalier::inspect {
 
-passes::Accepts accepts_of(const std::shared_ptr<lower::Backend>& backend) {
-  if (backend == nullptr) return passes::accepts_everything;
+passes::Context context_of(const std::shared_ptr<lower::Backend>& backend) {
+  if (backend == nullptr) return {};
   struct Asked {
     explicit Asked(std::shared_ptr<lower::Backend> b) : backend(std::move(b)), cache(backend.get()) {}
     std::shared_ptr<lower::Backend> backend;
     lower::KernelCache cache;
   };
-  return [asked = std::make_shared<Asked>(backend)](const OpCall& call, const std::vector<bool>& is_param) {
+  const auto asked = std::make_shared<Asked>(backend);  // shared: both functions are copied along with the context
+  passes::Context context;
+  context.accepts = [asked](const OpCall& call, const std::vector<bool>& is_param) {
     return asked->cache.support(call, "", is_param).accepted;
   };
+  context.workspace = [asked](const OpCall& call, const std::vector<bool>& is_param) {
+    const lower::KernelChoice& choice = asked->cache.support(call, "", is_param);
+    return choice.accepted ? choice.workspace_bytes : 0;
+  };
+  return context;
 }
 
 lower::CallList compile(const Graph& graph, const SessionOptions& options) {
   passes::PipelineOptions pipeline;
-  pipeline.context.accepts = accepts_of(options.backend);
+  pipeline.context = context_of(options.backend);
+  pipeline.context.recompute_above_bytes = options.recompute_above_bytes;
   pipeline.disabled = options.disabled_passes;
   pipeline.dump_folder = options.dump_folder;
   auto optimised = std::make_shared<const Graph>(passes::optimise(graph, pipeline));

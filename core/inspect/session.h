@@ -1,8 +1,10 @@
 #pragma once
 // The whole way from a model to something that runs, in one place: graph → passes → lowering → executor.
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,11 +24,13 @@ struct SessionOptions {
   bool mapped = false;                      // --weights mapped
   bool timed = false;
   std::vector<std::string> disabled_passes = {};
-  std::filesystem::path dump_folder = {};  // graphs after each pass
+  std::optional<uint64_t> recompute_above_bytes = {};  // of the arena, for a training graph; absent: nothing is computed twice
+  std::filesystem::path dump_folder = {};              // graphs after each pass
 };
 
-/// What `backend` runs as one kernel, as the passes ask it. Null: everything, because the reference computes every op.
-passes::Accepts accepts_of(const std::shared_ptr<lower::Backend>& backend);
+/// What the passes ask `backend`: which calls it runs as one kernel, and with how much scratch. Null: all of them and none,
+/// because the reference computes every op.
+passes::Context context_of(const std::shared_ptr<lower::Backend>& backend);
 
 /// Optimises `graph` for the backend and lowers it. Errors: those of the passes and of lower::lower.
 lower::CallList compile(const Graph& graph, const SessionOptions& options);

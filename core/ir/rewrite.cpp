@@ -84,6 +84,28 @@ void Rewriter::replace(const Node& node, Value now) {
       if (!(v == now)) made_.set_value_name(v, name + "." + std::to_string(part++));
 }
 
+// A backward node whose forward value went into another node is a backward node of that one, if the value is there by then.
+void Rewriter::retag_orphans(const std::vector<bool>& keep) {
+  const auto dropped = [&](Value v) { return v.present() && !keep[made_.info(v).node]; };
+  std::vector<Value> heir(made_.values().size());
+  // Definitions precede their uses, so a backward sweep ends at the first reader of a value.
+  for (size_t i = from_.nodes().size(); i-- > 0;) {
+    const Node& node = from_.node(i);
+    if (node.grad_of.present() || node.results.empty()) continue;
+    Value now = map_[node.results.front().id];
+    if (dropped(now)) now = heir[now.id];
+    if (!now.present()) continue;
+    for (Value v : node.inputs)
+      if (v.present() && dropped(map_[v.id])) heir[map_[v.id].id] = now;
+  }
+  for (size_t i = 0; i < made_.nodes().size(); ++i) {
+    Node& node = made_.node(i);
+    if (!dropped(node.grad_of)) continue;
+    const Value now = heir[node.grad_of.id];
+    if (now.present() && made_.info(now).node < i) node.grad_of = now;
+  }
+}
+
 Graph Rewriter::finish() {
   tag_new_nodes();
   for (const Output& output : from_.outputs()) made_.add_output(output.name, (*this)[output.value]);
@@ -94,21 +116,29 @@ Graph Rewriter::finish() {
     for (Value v : made_.node(i).inputs)
       if (v.present()) keep[made_.info(v).node] = true;
   }
+  retag_orphans(keep);
   return filtered(made_, keep);
 }
 
 Graph filtered(const Graph& graph, const std::vector<bool>& keep) {
+  std::vector<uint32_t> order;
+  for (size_t i = 0; i < keep.size(); ++i)
+    if (keep[i]) order.push_back(static_cast<uint32_t>(i));
+  return reordered(graph, order);
+}
+
+Graph reordered(const Graph& graph, const std::vector<uint32_t>& order) {
   Graph out;
   out.name = graph.name;
   std::vector<Value> map(graph.values().size());
   const auto mapped = [&](Value v) { return v.present() ? map[v.id] : v; };
-  for (size_t i = 0; i < graph.nodes().size(); ++i) {
-    if (!keep[i]) continue;
+  for (uint32_t i : order) {
     const Node& node = graph.node(i);
     std::vector<Value> inputs;
     for (Value v : node.inputs) {
       inputs.push_back(mapped(v));
-      if (v.present() && !inputs.back().present()) internal_error("'%" + graph.info(v).name + "' is dropped and still read");
+      if (v.present() && !inputs.back().present())
+        internal_error("'%" + graph.info(v).name + "' is read where no node has made it");
     }
     const size_t index = copy_node(graph, node, std::move(inputs), mapped(node.grad_of), out);
     for (size_t r = 0; r < node.results.size(); ++r) map[node.results[r].id] = out.node(index).results[r];

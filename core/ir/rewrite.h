@@ -7,6 +7,7 @@
 //     else rewrite.keep(node);
 //   return rewrite.finish();
 
+#include <cstdint>
 #include <vector>
 
 #include "core/ir/builder.h"
@@ -38,11 +39,13 @@ class Rewriter {
   bool changed() const { return changed_; }
 
   /// The new graph, with the outputs mapped and without the nodes that the rewrite orphaned. A node that nothing read
-  /// before stays: removing it is the work of dce.
+  /// before stays: removing it is the work of dce. A backward node of a value that is gone becomes one of the value that it
+  /// went into.
   Graph finish();
 
  private:
   void tag_new_nodes();
+  void retag_orphans(const std::vector<bool>& keep);
   const Graph& from_;
   Graph made_;
   Builder builder_;
@@ -56,5 +59,8 @@ class Rewriter {
 
 /// `graph` without the nodes for which `keep` is false, by node index. InternalError when a kept node reads a dropped one.
 Graph filtered(const Graph& graph, const std::vector<bool>& keep);
+/// The nodes of `graph` in another `order`, by node index; those that it does not name are left out. InternalError when one reads
+/// what no node before it makes.
+Graph reordered(const Graph& graph, const std::vector<uint32_t>& order);
 
 }  // namespace espalier

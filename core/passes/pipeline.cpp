@@ -13,6 +13,7 @@
 #include "core/passes/expand.h"
 #include "core/passes/fold_constants.h"
 #include "core/passes/fuse.h"
+#include "core/passes/recompute.h"
 
 namespace espalier::passes {
 namespace {
@@ -24,7 +25,9 @@ constexpr Pass kDce{"dce", "every node serves an output", dce};
 constexpr Pass kFuse{"fuse", "elementary patterns are composites where the backend accepts them", fuse};
 constexpr Pass kExpand{"expand", "no composite is left that the backend does not accept", expand};
 
-constexpr const Pass* kAll[] = {&kCanonicalise, &kFoldConstants, &kCse, &kDce, &kFuse, &kExpand};
+constexpr Pass kRecompute{"recompute", "live values fit the memory target where computing units again can do that", recompute};
+
+constexpr const Pass* kAll[] = {&kCanonicalise, &kFoldConstants, &kCse, &kDce, &kFuse, &kExpand, &kRecompute};
 
 // The table of contents: what happens to a graph between its builder and lowering.
 constexpr const Pass* kStandard[] = {
@@ -37,7 +40,8 @@ constexpr const Pass* kStandard[] = {
     &kExpand,         // what the backend does not know
     &kCanonicalise,   // expanded composites bring reshapes of reshapes
     &kCse,            // and may share parts
-    &kDce,
+    &kDce,            // nothing that does not run is weighed below
+    &kRecompute,      // what runs by now, a second time where that saves memory
 };
 
 void verify_after(const Graph& graph, std::string_view pass) {

@@ -1,6 +1,9 @@
 #pragma once
 // The joint graph of a recipe for one bucket, and its call lists.
 
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,11 +30,20 @@ distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, cons
 /// Name of a tensor's gradient: output of the training graph, with `accumulate` also an input that it is added to.
 std::string gradient_name(const std::string& tensor);
 
-/// With gradients of every trained tensor.
-lower::CallList training_calls(const distill::JointGraph& joint, bool accumulate, const std::shared_ptr<lower::Backend>& backend);
+/// How a step that trains differs from one that validates.
+struct TrainingOptions {
+  bool accumulate = false;  // gradients are added to what their buffers hold
+  std::optional<uint64_t> recompute_above_bytes = {};
+};
+TrainingOptions training_options(const TrainSpec& train);
+
+/// With gradients of every trained tensor. Values that the arena has no room for, by the options, are computed again.
+lower::CallList training_calls(const distill::JointGraph& joint, const TrainingOptions& options,
+                               const std::shared_ptr<lower::Backend>& backend);
 /// The terms alone.
 lower::CallList validation_calls(const distill::JointGraph& joint, const std::shared_ptr<lower::Backend>& backend);
 /// `graph` as every executable of a training step is compiled.
-lower::CallList compile_for_training(const Graph& graph, const std::shared_ptr<lower::Backend>& backend);
+lower::CallList compile_for_training(const Graph& graph, const std::shared_ptr<lower::Backend>& backend,
+                                     std::optional<uint64_t> recompute_above_bytes = {});
 
 }  // namespace espalier::train

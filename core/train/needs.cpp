@@ -67,7 +67,7 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   std::vector<lower::CallList> lists;  // kept to the end: a run holds such graphs too, and they count
   for (const data::BatchShape& shape : source.buckets()) {
     const distill::JointGraph joint = joint_graph(recipe, losses, structure, teacher, shape, nullptr);
-    lower::CallList calls = training_calls(joint, recipe.train.accumulate > 1, services.backend);
+    lower::CallList calls = training_calls(joint, training_options(recipe.train), services.backend);
     training += calls.arena_bytes;
     packed.add(calls);
     lists.push_back(std::move(calls));
@@ -112,7 +112,7 @@ void require_memory(const Needs& needs) {
   if (needs.memory_bytes() <= available) return;
   throw UserError(
       fmt::format("[memory] the run needs at least {}, and {} can be had:\n{}a smaller batch_size (with accumulate), "
-                  "no [train.ema], or teacher_weights = \"mapped\" need less",
+                  "recompute_above_mib, no [train.ema], or teacher_weights = \"mapped\" need less",
                   human_bytes(needs.memory_bytes()), human_bytes(available), memory_table(needs)));
 }
 

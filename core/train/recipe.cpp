@@ -206,6 +206,7 @@ class Reader {
     std::string weights = "packed";
     choice(reader, "teacher_weights", {"packed", "mapped"}, weights);
     train.teacher_mapped = weights == "mapped";
+    integer(reader, "recompute_above_mib", 0, int64_t{1} << 40, train.recompute_above_mib);
     optimizer(reader);
     lr_schedule(reader);
     if (const Table ema = reader.table("ema")) {

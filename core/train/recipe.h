@@ -82,8 +82,9 @@ struct TrainSpec {
   std::optional<double> clip_norm;
   DType save_dtype = DType::kF32;
   int64_t checkpoint_every = 500, keep_checkpoints = 2;
-  int64_t validate_every = 0;   // 0: at the end of stages only
-  bool teacher_mapped = false;  // teacher_weights = "mapped": read from the file at each use, least memory
+  int64_t validate_every = 0;                  // 0: at the end of stages only
+  bool teacher_mapped = false;                 // teacher_weights = "mapped": read from the file at each use, least memory
+  std::optional<int64_t> recompute_above_mib;  // values of a step that take more are computed again; 0: all that helps
   OptimizerSpec optimizer;
   LrSchedule lr_schedule;
   std::optional<double> ema_decay;

@@ -5,7 +5,6 @@
 #include "core/ir/builder.h"
 #include "core/ops/ema.h"
 #include "core/ops/squared_norm.h"
-#include "core/train/joint.h"
 
 namespace espalier::train {
 namespace {
@@ -56,21 +55,21 @@ void BoundExecutor::run() {
   executor_->run(inputs_, outputs_);
 }
 
-BatchStep::BatchStep(const distill::JointGraph& joint, bool with_gradients, bool accumulate, Student& student,
+BatchStep::BatchStep(const distill::JointGraph& joint, const std::optional<TrainingOptions>& training, Student& student,
                      const Teacher& teacher, const std::shared_ptr<lower::Backend>& backend)
     : terms_(joint.terms.size()) {
-  lower::CallList list = with_gradients ? training_calls(joint, accumulate, backend) : validation_calls(joint, backend);
+  lower::CallList list = training ? training_calls(joint, *training, backend) : validation_calls(joint, backend);
   exec::ExecOptions options;
-  options.timed = with_gradients;
+  options.timed = training.has_value();
   options.progress = false;
   options.params = teacher.params;
   options.mapped = teacher.mapped;
   bound_ = std::make_unique<BoundExecutor>(std::move(list), backend, prefixed(teacher.weights), options);
   for (TrainedTensor& tensor : student.tensors()) {
     bound_->input(tensor.name, tensor.weight.data(), true);
-    if (!with_gradients) continue;
+    if (!training) continue;
     bound_->output(gradient_name(tensor.name), tensor.gradient.data());
-    if (accumulate) bound_->input(gradient_name(tensor.name), tensor.gradient.data());
+    if (training->accumulate) bound_->input(gradient_name(tensor.name), tensor.gradient.data());
   }
 }
 
@@ -94,7 +93,8 @@ StepTime BatchStep::last_time() const {
   const std::vector<double>& ms = bound_->executor().call_ms();
   for (size_t i = 0; i < ms.size(); ++i) {
     const Node& node = list.graph->node(list.calls[i].node);
-    (node.frozen ? time.teacher : node.grad_of.present() ? time.backward : time.student) += ms[i];
+    const bool backward = node.grad_of.present() || node.recompute;
+    (node.frozen ? time.teacher : backward ? time.backward : time.student) += ms[i];
   }
   return time;
 }

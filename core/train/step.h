@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/distill/joint_graph.h"
 #include "core/exec/executor.h"
 #include "core/lower/backend.h"
+#include "core/train/joint.h"
 #include "core/train/student.h"
 
 namespace espalier::train {
@@ -41,7 +43,7 @@ struct Teacher {
   bool mapped = false;  // no packed copies: less memory, slower
 };
 
-/// Where the time of a forward and backward run went, in ms.
+/// Where the time of a forward and backward run went, in ms. What is computed again for the backward pass counts as backward.
 struct StepTime {
   double teacher = 0, student = 0, backward = 0;
 };
@@ -55,10 +57,9 @@ struct StepResult {
 /// The joint graph of one bucket, ready to run: with gradients, or for validation without.
 class BatchStep {
  public:
-  /// `joint` as build_joint_graph gives it with weights_are_inputs. With `accumulate`, gradients are added to what the student's
-  /// buffers hold.
-  BatchStep(const distill::JointGraph& joint, bool with_gradients, bool accumulate, Student& student, const Teacher& teacher,
-            const std::shared_ptr<lower::Backend>& backend);
+  /// `joint` as build_joint_graph gives it with weights_are_inputs. Without `training` options: no gradients.
+  BatchStep(const distill::JointGraph& joint, const std::optional<TrainingOptions>& training, Student& student,
+            const Teacher& teacher, const std::shared_ptr<lower::Backend>& backend);
 
   /// `weights`: one for each term. Errors: Interrupted; nothing of the student but its gradients has changed then.
   StepResult run(const data::Batch& batch, const std::vector<float>& alpha_bars, const std::vector<float>& weights);

@@ -43,7 +43,7 @@ BatchStep& Trainer::training_step(size_t bucket) {
     const distill::JointGraph joint = joint_of(bucket);
     if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
     terms_ = joint.terms;
-    made = std::make_unique<BatchStep>(joint, true, recipe_.train.accumulate > 1, student_, teacher_, services_.backend);
+    made = std::make_unique<BatchStep>(joint, training_options(recipe_.train), student_, teacher_, services_.backend);
   }
   return *made;
 }
@@ -54,7 +54,7 @@ BatchStep& Trainer::validation_step(size_t bucket) {
     const distill::JointGraph joint = joint_of(bucket);
     if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
     terms_ = joint.terms;
-    made = std::make_unique<BatchStep>(joint, false, false, student_, teacher_, services_.backend);
+    made = std::make_unique<BatchStep>(joint, std::nullopt, student_, teacher_, services_.backend);
   }
   return *made;
 }

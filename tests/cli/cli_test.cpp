@@ -159,6 +159,21 @@ TEST(Cli, a_full_disk_is_an_error_and_not_a_success) {
   EXPECT_EQ(result.err, "espalier: [stdout] cannot write the result: is the disk full or the reader gone\n");
 }
 
+TEST(Cli, opt_recomputes_above_a_number_of_mib_and_not_without) {
+  const std::string graph = ESPALIER_SOURCE_DIR "/tests/ir/passes/recompute_off.eir";  // four MiB at its peak
+  const auto opt = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"opt", graph, "--passes=recompute"});
+    return run_espalier(more);
+  };
+  const std::string kept = opt({}).out;
+  EXPECT_EQ(opt({"--recompute-above", "4"}).out, kept);
+  const CommandResult again = opt({"--recompute-above", "3"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(kept.find("!recompute"), std::string::npos);
+  EXPECT_NE(again.out.find("%a.again = exp %x"), std::string::npos) << again.out;
+  EXPECT_EQ(opt({"--recompute-above", "-1"}).exit_code, 2);
+}
+
 TEST(Cli, check_grad_tells_right_from_not_finite) {
   const std::string folder = ESPALIER_SOURCE_DIR "/tests/ir/grad/";
   const CommandResult good = run_espalier({"check", "--grad", folder + "conv2d.eir"});

@@ -12,6 +12,7 @@ namespace {
 using testing::CommandResult;
 using testing::DistillRun;
 using ::testing::HasSubstr;
+using ::testing::Not;
 namespace fs = std::filesystem;
 
 constexpr const char* kStudent = "[student]\nmodel = \"@/student/unet\"\n";
@@ -125,6 +126,33 @@ TEST(DistillCli, teachers_in_succession_each_teach_their_own_stage) {
   expected["step"] = 1;
   EXPECT_EQ(got, expected);
   EXPECT_NE(got["output"], run.rows("first").at(0)["output"]);
+}
+
+/// MiB of the values of forward and backward, as a dry run prints them.
+double mib_of_values(const CommandResult& dry) {
+  const std::string key = "values of forward and backward";
+  const size_t at = dry.out.find(key) + key.size();
+  const std::string line = dry.out.substr(at, dry.out.find('\n', at) - at);
+  EXPECT_THAT(line, ::testing::EndsWith(" MiB"));
+  return std::stod(line);
+}
+
+TEST(DistillCli, values_that_are_computed_again_take_less_memory_and_change_no_bit) {
+  DistillRun run("recompute");
+  run.write_recipe(student() + "[train]\nsteps = 1\naccumulate = 2\nbatch_size = 2\n");
+  const std::string again = "train.recompute_above_mib=0";
+  ASSERT_EQ(run.run("kept").exit_code, 0);
+  ASSERT_EQ(run.run("less", {"--set", again}).exit_code, 0);
+  EXPECT_EQ(run.bytes("kept/metrics.jsonl"), run.bytes("less/metrics.jsonl"));
+  EXPECT_EQ(run.bytes(run.weights_of("kept")), run.bytes(run.weights_of("less")));
+  EXPECT_THAT(run.bytes("less/recipe.resolved.toml"), HasSubstr("recompute_above_mib = 0"));
+  EXPECT_THAT(run.bytes("kept/recipe.resolved.toml"), Not(HasSubstr("recompute_above_mib")));
+
+  const CommandResult kept = run.run("dry", {"--dry-run"}), less = run.run("dry", {"--dry-run", "--set", again});
+  ASSERT_EQ(kept.exit_code, 0) << kept.err;
+  ASSERT_EQ(less.exit_code, 0) << less.err;
+  std::printf("values of a step: %.2f MiB, computed again: %.2f MiB\n", mib_of_values(kept), mib_of_values(less));
+  EXPECT_LT(mib_of_values(less), 0.7 * mib_of_values(kept));
 }
 
 TEST(DistillCli, accumulated_batches_give_the_mean_gradient) {

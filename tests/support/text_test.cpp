@@ -55,6 +55,8 @@ Command command_of(const std::string& line) {
       command.options.disabled = split(value, ',');
     else if (name == "--fold-scopes")
       command.print.fold_scopes = std::stoi(value);
+    else if (name == "--recompute-above")
+      command.options.context.recompute_above_bytes = std::stoull(value) << 20;
     else if (name == "--accepts")
       command.options.context.accepts = passes::accepts_named(split(value, ','));
     else
