@@ -42,7 +42,10 @@ Desc strided(const Memory::dims& dims, const Memory::dims& steps) { return {dims
 Desc any(const Memory::dims& dims) { return {dims, Memory::data_type::f32, Memory::format_tag::any}; }
 Desc nhwc(const Memory::dims& dims) { return {dims, Memory::data_type::f32, Memory::format_tag::nhwc}; }
 
+// A descriptor remembers how many threads OpenMP had when it was made, and its primitive asks for as many whoever runs it.
+
 dnnl::matmul::primitive_desc matmul(const Desc& x, const Desc& weight, const Desc& bias, const Desc& out) {
+  const OneOpenmpThread one;
 #if DNNL_VERSION_MAJOR >= 3
   return {engine(), x, weight, bias, out, user_scratch()};
 #else
@@ -52,6 +55,7 @@ dnnl::matmul::primitive_desc matmul(const Desc& x, const Desc& weight, const Des
 
 dnnl::convolution_forward::primitive_desc convolution(const Desc& x, const Desc& weight, const Desc& bias, const Desc& out,
                                                       int64_t stride, const Memory::dims& before, const Memory::dims& after) {
+  const OneOpenmpThread one;
   const Memory::dims strides{stride, stride};
   const auto kind = dnnl::prop_kind::forward_inference;
   const auto way = dnnl::algorithm::convolution_direct;

@@ -5,7 +5,8 @@
 
 namespace espalier {
 
-/// Bytes that can be had now without swapping: the system's available memory, or what is left of the control group's limit.
+/// Bytes that can be had now without swapping: the system's available memory, or what is left of the control group's limit or of
+/// the process's own (`ulimit -v`).
 uint64_t available_memory_bytes();
 /// Resident size of this process now.
 uint64_t resident_memory_bytes();

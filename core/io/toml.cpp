@@ -11,7 +11,12 @@ namespace {
 
 constexpr uint64_t kLimitBytes = uint64_t{16} << 20;
 
+/// A node that was laid over a file's tree knows where it came from: another file, or the command line, which has no lines.
 std::string at(const toml::source_region& region, std::string_view file) {
+  if (region.path) {
+    file = *region.path;
+    if (file.starts_with("--")) return std::string(file);
+  }
   return std::string(file) + ":" + std::to_string(region.begin.line) + ":" + std::to_string(region.begin.column);
 }
 

@@ -21,7 +21,8 @@ namespace espalier::io {
 /// Errors: UserError "file:line:column: what" for a syntax error, more than 16 MiB, or nesting over 64.
 toml::table parse_toml(std::string_view text, std::string_view file);
 
-/// "file:line:column" of a node.
+/// "file:line:column" of a node; of one that was parsed under another name than `file`, that name, alone where it is an option
+/// ("--set a=1").
 std::string place_of(const toml::node& node, std::string_view file);
 
 /// Strict reading of one table: ask for the keys, then `finish` reports those nobody asked for.

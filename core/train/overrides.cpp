@@ -7,14 +7,20 @@
 namespace espalier::train {
 namespace {
 
-/// The text as a TOML value: a number, a string, a list, a table; a bare word is a string.
-toml::table value_table(const std::string& text) {
+/// The text as a TOML value: a number, a string, a list, a table; a bare word is a string. `name` is its place in messages.
+toml::table value_table(const std::string& text, const std::string& name) {
   try {
-    return toml::parse("value = " + text);
+    return toml::parse("value = " + text, name);
   } catch (const toml::parse_error&) {
-    toml::table table;
-    table.insert_or_assign("value", text);
-    return table;
+    std::string quoted;
+    for (char c : text) quoted += c == '"' || c == '\\' ? std::string{'\\', c} : std::string{c};
+    try {
+      return toml::parse("value = \"" + quoted + "\"", name);
+    } catch (const toml::parse_error&) {  // control characters
+      toml::table table;
+      table.insert_or_assign("value", text);
+      return table;
+    }
   }
 }
 
@@ -22,11 +28,13 @@ toml::table value_table(const std::string& text) {
 
 void lay_over(toml::table& root, const std::string& set, ErrorList& errors) {
   const size_t equals = set.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    errors.add("--set " + printable(set) + ": want KEY=VALUE, as in train.steps=100");
-    return;
-  }
-  const std::vector<std::string> parts = split(set.substr(0, equals), '.');
+  const std::string place = "--set " + printable(set);
+  if (equals == std::string::npos || equals == 0) return errors.add(place + ": want KEY=VALUE, as in train.steps=100");
+  lay_over(root, set.substr(0, equals), *value_table(set.substr(equals + 1), place).get("value"), place, errors);
+}
+
+void lay_over(toml::table& root, const std::string& path, const toml::node& value, const std::string& place, ErrorList& errors) {
+  const std::vector<std::string> parts = split(path, '.');
   toml::node* at = &root;
   std::string trail;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -36,25 +44,24 @@ void lay_over(toml::table& root, const std::string& set, ErrorList& errors) {
       size_t index = 0;
       const auto [end, fault] = std::from_chars(part.data(), part.data() + part.size(), index);
       if (fault != std::errc() || end != part.data() + part.size() || index >= array->size()) {
-        errors.add("--set " + printable(set) + ": '" + trail + "' has " + std::to_string(array->size()) +
-                   " rows, numbered from 0; '" + printable(part) + "' is none of them");
+        errors.add(place + ": '" + trail + "' has " + std::to_string(array->size()) + " rows, numbered from 0; '" +
+                   printable(part) + "' is none of them");
         return;
       }
-      if (last)
-        array->replace(array->cbegin() + static_cast<std::ptrdiff_t>(index), *value_table(set.substr(equals + 1)).get("value"));
+      if (last) array->replace(array->cbegin() + static_cast<std::ptrdiff_t>(index), value);
       at = array->get(index);
     } else if (auto* table = at->as_table()) {
       if (part.empty()) {
-        errors.add("--set " + printable(set) + ": the key has an empty part");
+        errors.add(place + ": the key has an empty part");
         return;
       }
       if (last)
-        table->insert_or_assign(part, *value_table(set.substr(equals + 1)).get("value"));
+        table->insert_or_assign(part, value);
       else if (table->get(part) == nullptr)
         table->insert_or_assign(part, toml::table{});
       at = table->get(part);
     } else {
-      errors.add("--set " + printable(set) + ": '" + trail + "' holds a value, it has no '" + printable(part) + "'");
+      errors.add(place + ": '" + trail + "' holds a value, it has no '" + printable(part) + "'");
       return;
     }
     trail += (trail.empty() ? "" : ".") + part;

@@ -12,4 +12,7 @@ namespace espalier::train {
 /// read as TOML, and as a bare string where it is none. Faults ("--set …: …") go to `errors`.
 void lay_over(toml::table& root, const std::string& set, ErrorList& errors);
 
+/// The same of a value that is parsed already. `place` begins the faults.
+void lay_over(toml::table& root, const std::string& path, const toml::node& value, const std::string& place, ErrorList& errors);
+
 }  // namespace espalier::train

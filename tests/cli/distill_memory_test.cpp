@@ -43,13 +43,33 @@ double mib_after(const std::string& text, const std::string& before) {
   return text.compare(at + before.size() + used, 4, " MiB") == 0 ? value : -1;
 }
 
-TEST(DistillMemory, a_dry_run_counts_and_measures_within_a_tenth_of_what_the_run_takes) {
-  DistillRun run("memory");
-  write_batch(run.path("batch.safetensors"), 16);
+void write_recipe(const DistillRun& run, int64_t batch) {
+  write_batch(run.path("batch.safetensors"), batch);
   run.write("recipe.toml", "[teacher]\nmodel = \"" ESPALIER_SOURCE_DIR
                            "/examples/emoji/teacher\"\n[data]\nsource = \"tensors\"\nfiles = [\"batch.safetensors\"]\n" +
-                               std::string(DistillRun::kLosses) +
-                               "[train]\nbatch_size = 16\n[[stage]]\nsteps = 2\nprune = { use = \"espalier.prune.ssd-1b\" }\n");
+                               std::string(DistillRun::kLosses) + "[train]\nbatch_size = " + std::to_string(batch) +
+                               "\n[[stage]]\nsteps = 2\nprune = { use = \"espalier.prune.ssd-1b\" }\n");
+}
+
+TEST(DistillMemory, a_run_that_will_not_fit_is_refused_with_the_sum) {
+  DistillRun run("refused");
+  write_recipe(run, 128);
+  for (const std::string more : {"--dry-run", "--out '" + run.path("run").string() + "'"}) {
+    const CommandResult result = testing::run_command({"/bin/sh", "-c",
+                                                       "ulimit -v 1200000; exec '" ESPALIER_BUILD_DIR "/bin/espalier' distill '" +
+                                                           run.path("recipe.toml").string() + "' " + more});
+    EXPECT_EQ(result.exit_code, 2) << result.out << result.err;
+    EXPECT_THAT(result.err,
+                ::testing::ContainsRegex("\\[memory\\] the run needs at least [0-9.]+ GiB, and [0-9.]+ MiB can be had"));
+    EXPECT_THAT(result.err, ::testing::HasSubstr("values of forward and backward"));
+    EXPECT_THAT(result.err, ::testing::HasSubstr("recompute_above_mib"));
+    EXPECT_FALSE(std::filesystem::exists(run.path("run/student")));
+  }
+}
+
+TEST(DistillMemory, a_dry_run_counts_and_measures_within_a_tenth_of_what_the_run_takes) {
+  DistillRun run("memory");
+  write_recipe(run, 16);
   for (const char* optimizer : {"adamw", "adamw8bit"}) {
     const std::string set = std::string("train.optimizer.use=") + optimizer;
     const CommandResult dry = run.run("none", {"--dry-run", "--set", set});
