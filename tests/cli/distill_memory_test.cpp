@@ -54,7 +54,7 @@ void write_recipe(const DistillRun& run, int64_t batch) {
 TEST(DistillMemory, a_run_that_will_not_fit_is_refused_with_the_sum) {
   DistillRun run("refused");
   write_recipe(run, 128);
-  for (const std::string more : {"--dry-run", "--out '" + run.path("run").string() + "'"}) {
+  for (const std::string& more : {std::string("--dry-run"), "--out '" + run.path("run").string() + "'"}) {
     const CommandResult result = testing::run_command({"/bin/sh", "-c",
                                                        "ulimit -v 1200000; exec '" ESPALIER_BUILD_DIR "/bin/espalier' distill '" +
                                                            run.path("recipe.toml").string() + "' " + more});
