@@ -6,8 +6,8 @@
 
 Every run is `espalier distill` on one-shot.toml or ssd-1b.toml with the settings below; a stopped one goes on. Agreement is the
 held-out `val/output` at the end: the mean square of student's minus teacher's output on 32 rows that no run trains on, at fixed noise
-and timesteps. Picture distance: 48 captions drawn by teacher and student from the same noise, the root mean square over the
-pixels' 0 to 255. Needs numpy and Pillow.
+and timesteps. Picture distance: 48 captions, evenly from all, drawn by teacher and student from the same noise, the root mean square over
+the pixels' 0 to 255. Needs numpy and Pillow.
 """
 
 import json
@@ -31,6 +31,7 @@ RUNS = {
     "the same, in three stages": ("ssd-1b.toml", STAGED),
 }
 UNTRAINED = ("one-shot.toml", ["stage.0.steps=0"])
+SIZE = 32
 ROWS = ",".join(str(k * 9) for k in range(48))
 
 
@@ -48,11 +49,16 @@ def run(espalier, out, name, recipe, settings):
 
 
 def pictures(espalier, model, file):
-    if not file.exists():
+    """[48, 32, 32, 3], drawn anew where the weights are newer than the grid."""
+    weights = next(pathlib.Path(model).rglob("*.safetensors"))
+    if not file.exists() or file.stat().st_mtime < weights.stat().st_mtime:
         subprocess.run([espalier, "sample", model, "--scheduler", HERE / "teacher/scheduler_config.json", "--cache",
                         HERE / "../../build/emoji-cache", "--rows", ROWS, "--guidance", "2", "--columns", "8", "--scale", "1",
-                        "--out", file, "-q"], check=True)
-    return numpy.asarray(Image.open(file).convert("RGB"), dtype=float)
+                        "--out", file, "-q"], check=True, stdout=subprocess.DEVNULL)
+    grid = numpy.asarray(Image.open(file).convert("RGB"), dtype=float)
+    gap = (grid.shape[1] - 8 * SIZE) // 9  # the grid's lines are no picture
+    at = [gap + k * (SIZE + gap) for k in range(8)]
+    return numpy.stack([grid[y:y + SIZE, x:x + SIZE] for y in at[:6] for x in at])
 
 
 def spread(values):
