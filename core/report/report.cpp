@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
@@ -168,12 +169,17 @@ void write_report_again(const fs::path& run, const train::Services& services) {
   errors.throw_if_any();
   const train::Models models = train::open_models(recipe);
   std::vector<std::string> notes;
-  const std::optional<fs::path> newest = train::CheckpointFolder(run).newest_good(notes);
+  const std::optional<fs::path> newest = train::CheckpointFolder(run).newest_good(notes, false);
   for (const std::string& note : notes) services.say(note);
   if (!newest)
     throw UserError("[" + (run / "checkpoints").string() + "] has no checkpoint; the report is made from the run's last one");
   const train::LoadedCheckpoint loaded =
       train::read_checkpoint(*newest, models.base, recipe.train.optimizer, recipe.train.ema_decay.has_value());
+  const nlohmann::json manifest = nlohmann::json::parse(read_text(run / "manifest.json"));
+  if (loaded.state.position.step != manifest.value("steps", loaded.state.position.step))
+    throw UserError("[" + newest->string() + "] is of step " + std::to_string(loaded.state.position.step) +
+                    ", and the run ended after " + manifest["steps"].dump() +
+                    "; the report is made from the run's last checkpoint");
   const auto source = train::open_data(recipe);
   write_report({recipe, services, models, *loaded.student, loaded.state, *source, run});
 }

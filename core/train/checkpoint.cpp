@@ -9,6 +9,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/sha256.h"
+#include "core/base/text.h"
 #include "core/io/safetensors.h"
 #include "core/io/safetensors_writer.h"
 
@@ -50,7 +51,10 @@ json to_json(const RunState& state) {
           {"pruned", at.pruned},
           {"metrics_bytes", state.mark.jsonl_bytes},
           {"event_bytes", state.mark.event_bytes},
-          {"history", history}};
+          {"history", history},
+          {"last_row", state.last_row},
+          {"validated", state.validated},
+          {"inputs", state.inputs}};
 }
 
 RunState from_json(const json& root) {
@@ -60,6 +64,8 @@ RunState from_json(const json& root) {
   root.at("step").get_to(at.step), root.at("planned").get_to(at.planned), root.at("stage").get_to(at.stage);
   root.at("stage_step").get_to(at.stage_step), root.at("attempt").get_to(at.attempt), root.at("pruned").get_to(at.pruned);
   root.at("metrics_bytes").get_to(state.mark.jsonl_bytes), root.at("event_bytes").get_to(state.mark.event_bytes);
+  root.at("last_row").get_to(state.last_row), root.at("validated").get_to(state.validated);
+  root.at("inputs").get_to(state.inputs);
   for (const json& row : root.at("history")) {
     StageRecord each{row.at("stage"),  row.at("attempt"), row.at("step"), row.at("removed"), row.at("gate"), {},
                      row.at("outcome")};
@@ -98,12 +104,15 @@ void write_checkpoint(const fs::path& folder, const Student& student, const RunS
 }
 
 std::string checkpoint_fault(const fs::path& folder) {
+  for (const char* name : {kManifest, kTensors, kState})
+    if (!fs::exists(folder / name)) return std::string(name) + " is missing";
+  const std::string text = read_text(folder / kManifest);
   try {
-    const json manifest = json::parse(read_text(folder / kManifest));
+    const json manifest = json::parse(text);
     for (const char* name : {kTensors, kState})
       if (manifest.at("sha256").at(name) != sha256_of_file(folder / name)) return std::string(name) + " is damaged";
-  } catch (const std::exception& error) {
-    return error.what();
+  } catch (const json::exception& error) {
+    return std::string(kManifest) + " is damaged: " + error.what();
   }
   return "";
 }
@@ -120,7 +129,9 @@ LoadedCheckpoint read_checkpoint(const fs::path& folder, const Base& base, const
     throw UserError((folder / kState).string() + ": " + error.what());
   }
   const io::TensorSourcePtr source = io::open_safetensors(folder / kTensors);
+  size_t read = 0;
   for_each_buffer(*loaded.student, [&](const std::string& name, Buffer& buffer) {
+    ++read;
     const io::TensorRef tensor = source->get(name);
     if (!(tensor.type == buffer.type()))
       throw UserError((folder / kTensors).string() + ": '" + name + "' is " + to_string(tensor.type) + ", the recipe makes it " +
@@ -128,6 +139,9 @@ LoadedCheckpoint read_checkpoint(const fs::path& folder, const Base& base, const
     std::memcpy(buffer.data(), tensor.bytes.data(), tensor.bytes.size());
     source->drop_pages(name);
   });
+  if (read != source->names().size())
+    throw UserError(fmt::format("{}: holds {} tensors, and the student that the recipe makes has {}: it is of another model",
+                                (folder / kTensors).string(), source->names().size(), read));
   return loaded;
 }
 
@@ -145,15 +159,34 @@ std::vector<fs::path> CheckpointFolder::steps() const {
   return found;
 }
 
-std::optional<fs::path> CheckpointFolder::newest_good(std::vector<std::string>& notes) const {
+std::optional<fs::path> CheckpointFolder::newest_good(std::vector<std::string>& notes, bool set_aside) const {
   std::vector<fs::path> found = steps();
+  const bool any = !found.empty();
+  std::vector<std::string> faults;
   for (; !found.empty(); found.pop_back()) {
     const std::string fault = checkpoint_fault(found.back());
-    if (fault.empty()) return found.back();
-    notes.push_back(found.back().string() + ": not used: " + fault);
-    remove(found.back());
+    if (fault.empty()) {
+      notes.insert(notes.end(), faults.begin(), faults.end());
+      return found.back();
+    }
+    faults.push_back(found.back().string() + ": not used: " + fault);
+    if (!set_aside) continue;
+    const fs::path aside = folder_ / ("damaged-" + found.back().filename().string());
+    std::error_code ignored;
+    fs::remove_all(aside, ignored);
+    fs::rename(found.back(), aside, ignored);
   }
-  return std::nullopt;
+  if (!any) return std::nullopt;
+  throw UserError("[" + folder_.string() + "] no checkpoint is good, so that the run cannot go on; begin a new one\n" +
+                  join(faults, "\n"));
+}
+
+uint64_t CheckpointFolder::bytes() const {
+  uint64_t sum = 0;
+  std::error_code fault;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder_, fault))
+    if (entry.is_regular_file(fault)) sum += entry.file_size(fault);
+  return sum;
 }
 
 void CheckpointFolder::rotate(int64_t keep) const {

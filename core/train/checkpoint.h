@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct RunState {
   Position position;
   MetricsMark mark;
   std::vector<StageRecord> history;
+  NamedNumbers last_row;                      // of the newest step: a gate may ask for it
+  int64_t validated = -1;                     // the step of the newest validation row
+  std::map<std::string, std::string> inputs;  // fingerprints_of
 };
 
 /// Bytes of one checkpoint of `student`, headers aside.
@@ -43,7 +47,8 @@ uint64_t checkpoint_bytes(const Student& student);
 /// Writes it. Guarantees: appears whole or not at all; nothing older is touched. Errors: UserError (space, the system's reason).
 void write_checkpoint(const std::filesystem::path& folder, const Student& student, const RunState& state);
 
-/// Checks the files of a checkpoint against its manifest. "" when good, else what is wrong.
+/// Checks the files of a checkpoint against its manifest. "" when good, else what is wrong: a file that is not there, or other
+/// bytes than were written. Errors: UserError for one that cannot be read now, which says nothing of what it holds.
 std::string checkpoint_fault(const std::filesystem::path& folder);
 
 /// Reads what `write_checkpoint` wrote; `base` is what the run's plans are on.
@@ -61,11 +66,14 @@ class CheckpointFolder {
   explicit CheckpointFolder(std::filesystem::path run) : folder_(std::move(run) / "checkpoints") {}
   std::filesystem::path of(const Position& position) const;
   std::filesystem::path of_stage(int64_t stage) const;  // the state before a stage, for its rollback
-  /// The newest that is good; newer ones are damaged: they are removed and named in `notes`.
-  std::optional<std::filesystem::path> newest_good(std::vector<std::string>& notes) const;
+  /// The newest that is good; null where there is none at all. Newer ones are damaged: each is named in `notes` and, with
+  /// `set_aside`, renamed to damaged-…, never removed. Errors: UserError when there are some and none is good.
+  std::optional<std::filesystem::path> newest_good(std::vector<std::string>& notes, bool set_aside) const;
   /// Removes all but the newest `keep`, and what a killed process left half-removed.
   void rotate(int64_t keep) const;
   void remove(const std::filesystem::path& checkpoint) const;
+  /// Of all that lies there.
+  uint64_t bytes() const;
 
  private:
   std::vector<std::filesystem::path> steps() const;  // oldest first

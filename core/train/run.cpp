@@ -12,6 +12,7 @@
 #include "core/base/progress.h"
 #include "core/base/text.h"
 #include "core/data/prefetch.h"
+#include "core/train/fingerprint.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
 #include "core/train/preview.h"
@@ -30,30 +31,29 @@ constexpr int kBatchesAhead = 2;
 class Run {
  public:
   Run(const Recipe& recipe, const RunOptions& options, const Services& services)
-      : recipe_(recipe),
-        services_(services),
-        folder_(options.out, recipe, options.resume),
-        checkpoints_(folder_.path()),
-        models_(open_models(recipe)) {}
+      : recipe_(recipe), services_(services), folder_(options.out, recipe, options.resume), checkpoints_(folder_.path()) {}
 
   void run() {
     if (folder_.finished()) return say(folder_.path().string() + ": this run is complete");
+    models_ = open_models(recipe_);
     for (const std::string& note : models_.notes) say(note);
     for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
     const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_);
     source_ = data::prefetch(open_data(recipe_), kBatchesAhead);
-    require_memory(needs_of(recipe_, models_, stages, services_, losses_, *source_));
-    begin();
+    const Needs needs = needs_of(recipe_, models_, stages, services_, losses_, *source_);
+    require_memory(needs);
+    folder_.begin();
+    begin(needs);
     metrics_ = std::make_unique<Metrics>(folder_.path(), state_.mark);
     try {
       while (state_.position.stage < static_cast<int64_t>(recipe_.stages.size())) stage();
+      trainer_.reset();  // its memory is free for the report
+      write_run({recipe_, services_, models_, *student_, state_, *source_, folder_.path()});
     } catch (const Interrupted&) {
       checkpoint();
       throw Interrupted(fmt::format("[{}] stopped before step {}; the same command with --resume goes on from there",
                                     folder_.path().string(), state_.position.step));
     }
-    trainer_.reset();  // its memory is free for the report
-    write_run({recipe_, services_, models_, *student_, state_, *source_, folder_.path()});
     say(fmt::format("{}: {} steps; the student is in {}", folder_.path().string(), state_.position.step,
                     (folder_.path() / "student").string()));
   }
@@ -68,19 +68,34 @@ class Run {
   }
 
   /// The newest good checkpoint, or the start.
-  void begin() {
+  void begin(const Needs& needs) {
     std::vector<std::string> notes;
-    const std::optional<fs::path> newest = checkpoints_.newest_good(notes);
+    const std::optional<fs::path> newest = checkpoints_.newest_good(notes, true);
+    const std::map<std::string, std::string> inputs = fingerprints_of(recipe_, models_);
     for (const std::string& note : notes) say(note);
     const bool with_ema = recipe_.train.ema_decay.has_value();
     if (newest) {
       take(*newest);
+      require_same_inputs(inputs);
       say(fmt::format("{}: going on from step {}", folder_.path().string(), state_.position.step));
     } else {
       student_ = std::make_unique<Student>(make_structure(models_.base, models_.start), models_.weights, recipe_.train.optimizer,
                                            with_ema);
+      state_.inputs = inputs;
     }
-    require_free_space(folder_.path(), checkpoint_bytes(*student_) * static_cast<uint64_t>(recipe_.train.keep_checkpoints + 1));
+    const uint64_t there = checkpoints_.bytes();
+    if (needs.disk_bytes > there) require_free_space(folder_.path(), needs.disk_bytes - there);
+  }
+
+  void require_same_inputs(const std::map<std::string, std::string>& inputs) const {
+    std::vector<std::string> changed;
+    for (const auto& [name, print] : state_.inputs)
+      if (const auto at = inputs.find(name); at == inputs.end() || at->second != print) changed.push_back(name);
+    if (!changed.empty())
+      throw UserError(
+          fmt::format("[{}] other inputs than the run began with: {}; a run goes on with its own, so bring them back "
+                      "or begin a new one",
+                      folder_.path().string(), join(changed, ", ")));
   }
 
   void take(const fs::path& checkpoint) {
@@ -102,13 +117,20 @@ class Run {
   // Prune, train, judge: one attempt at the stage that the position names.
   void stage() {
     const StageSpec& stage = recipe_.stages[static_cast<size_t>(state_.position.stage)];
-    if (!state_.position.pruned && !prune(stage)) return next_stage("nothing is left to remove; left out");
+    if (!state_.position.pruned && !prune(stage)) return next_stage("");
     open_trainer();
     train(stage);
-    NamedNumbers held_out = trainer_->validate(state_.position);
-    if (!held_out.empty()) metrics_->row(state_.position.step, held_out);
-    held_out.insert(held_out.end(), last_row_.begin(), last_row_.end());
-    judge(stage, held_out);
+    NamedNumbers numbers = validate();
+    numbers.insert(numbers.end(), state_.last_row.begin(), state_.last_row.end());
+    judge(stage, numbers);
+  }
+
+  /// On the held-out rows, with a row of metrics, once for each step: a stop in the middle repeats it.
+  NamedNumbers validate() {
+    const NamedNumbers row = trainer_->validate(state_.position);
+    if (!row.empty() && state_.validated != state_.position.step) metrics_->row(state_.position.step, row);
+    state_.validated = state_.position.step;
+    return row;
   }
 
   /// False when the failed attempts have halved the removals to nothing.
@@ -118,10 +140,11 @@ class Run {
     const fs::path before = checkpoints_.of_stage(at.stage);
     if (stage.until && stage.on_fail == OnFail::kRollback && at.attempt == 0 && !fs::exists(before))
       write_checkpoint(before, *student_, state_);
+    if (!stage.prune && at.attempt > 0) return leave_out(std::move(record));
     if (stage.prune) {
       const auto pruner = services_.make_pruner(*stage.prune);
       const prune::RemovalPlan plan = stage_plan(*pruner, *student_, recipe_.train.seed, at.attempt);
-      if (plan.removals.empty() && at.attempt > 0) return false;
+      if (plan.removals.empty() && at.attempt > 0) return leave_out(std::move(record));
       for (const prune::Removal& removal : plan.removals) record.removed.push_back(removal.path);
       if (!plan.removals.empty()) {
         const int64_t parameters = student_->parameters();
@@ -135,6 +158,13 @@ class Run {
     state_.history.push_back(std::move(record));
     at.pruned = true;
     return true;
+  }
+
+  bool leave_out(StageRecord record) {
+    record.outcome = "left out: its gate failed, and nothing is left to remove";
+    say(fmt::format("stage {}: {}", record.stage, record.outcome));
+    state_.history.push_back(std::move(record));
+    return false;
   }
 
   void open_trainer() {
@@ -156,13 +186,12 @@ class Run {
     Progress progress(stage_name(), static_cast<uint64_t>(std::max<int64_t>(stage.steps - at.stage_step, 0)));
     while (at.stage_step < stage.steps) {
       check_interrupt();
-      last_row_ = trainer_->step(at, metrics_.get());
+      // Before the step, not after the last one: whoever resumes here finds what is due.
+      if (spec.validate_every > 0 && at.step % spec.validate_every == 0 && at.stage_step > 0) validate();
+      state_.last_row = trainer_->step(at, metrics_.get());
       ++at.step, ++at.planned, ++at.stage_step;
       progress.add(1, step_text());
-      const bool last = at.stage_step == stage.steps;
-      if (spec.validate_every > 0 && at.step % spec.validate_every == 0 && !last)
-        if (const NamedNumbers row = trainer_->validate(at); !row.empty()) metrics_->row(at.step, row);
-      if (at.step % spec.checkpoint_every == 0 && !last) checkpoint();
+      if (at.step % spec.checkpoint_every == 0 && at.stage_step < stage.steps) checkpoint();
     }
   }
 
@@ -217,7 +246,7 @@ class Run {
   std::string step_text() const {
     const TimeSplit& t = trainer_->time();
     std::string text =
-        fmt::format("loss {:.4g}  {:.2f} s/step:", last_row_[0].second, t.all / 1000 / static_cast<double>(t.steps));
+        fmt::format("loss {:.4g}  {:.2f} s/step:", state_.last_row[0].second, t.all / 1000 / static_cast<double>(t.steps));
     const double run = t.teacher + t.student + t.backward;
     for (const auto& [name, ms] : {std::pair{"teacher", t.teacher},
                                    {"student", t.student},
@@ -242,7 +271,6 @@ class Run {
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Trainer> trainer_;  // of the current student
   int64_t trainer_stage_ = -1;
-  NamedNumbers last_row_;
 };
 
 }  // namespace

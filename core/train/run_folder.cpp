@@ -20,24 +20,27 @@ constexpr const char* kRecipe = "recipe.resolved.toml";
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path path, const Recipe& recipe, bool resume) : path_(std::move(path)) {
-  const std::string text = resolved_text(recipe);
-  const bool there = fs::exists(fs::symlink_status(path_)) && !(fs::is_directory(path_) && fs::is_empty(path_));
-  if (there && !resume)
+RunFolder::RunFolder(fs::path path, const Recipe& recipe, bool resume) : path_(std::move(path)), recipe_(resolved_text(recipe)) {
+  there_ = fs::exists(fs::symlink_status(path_)) && !(fs::is_directory(path_) && fs::is_empty(path_));
+  if (!there_) return;
+  if (!resume)
     throw UserError(path_.string() +
                     " exists, and a run is never overwritten; choose another folder, or give --resume to go on with it");
-  if (!there) {
-    AtomicFolder made(path_);
-    write_text(made.path() / kRecipe, text);
-    fs::create_directories(made.path() / "checkpoints");
-    made.publish();
-  }
-  lock();
-  if (!there) return;
   if (!fs::exists(path_ / kRecipe)) throw UserError(path_.string() + ": is no run (it has no " + kRecipe + ")");
-  if (const std::string before = read_text(path_ / kRecipe); before != text)
+  lock();
+  if (const std::string before = read_text(path_ / kRecipe); before != recipe_)
     throw UserError(path_.string() + ": was made from another recipe; a run goes on with its own\n" +
-                    line_difference(before, text));
+                    line_difference(before, recipe_));
+}
+
+void RunFolder::begin() {
+  if (there_) return;
+  AtomicFolder made(path_);
+  write_text(made.path() / kRecipe, recipe_);
+  fs::create_directories(made.path() / "checkpoints");
+  made.publish();
+  lock();
+  there_ = true;
 }
 
 RunFolder::~RunFolder() {
@@ -52,7 +55,9 @@ void RunFolder::lock() {
     throw UserError(path_.string() + ": another process runs in this folder; wait for it, or choose another folder");
 }
 
-bool RunFolder::finished() const { return fs::exists(path_ / "manifest.json"); }
+bool RunFolder::finished() const {
+  return fs::exists(path_ / "manifest.json") && fs::exists(path_ / "student" / "unet" / "config.json");
+}
 
 std::string line_difference(const std::string& before, const std::string& after, size_t limit) {
   const std::vector<std::string> a = split(before, '\n'), b = split(after, '\n');

@@ -12,7 +12,8 @@ namespace espalier::train {
 /// origin.json, manifest.json, report.html, README.md.
 class RunFolder {
  public:
-  /// Makes the folder, or, with `resume`, takes up one that is there; it then must have been made from the same recipe.
+  /// With `resume`, takes up one that is there; it then must have been made from the same recipe. One that is not there is
+  /// made by `begin`, so that a start that fails before it leaves nothing behind.
   ///
   /// Errors: UserError when it exists and `resume` was not asked for; when its recipe differs, with the lines that do; when
   /// another process runs in it.
@@ -22,12 +23,16 @@ class RunFolder {
   RunFolder& operator=(const RunFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  /// Whether a run in it came to its end before.
+  /// Whether a run in it came to its end before, and its student is still there.
   bool finished() const;
+  /// Makes the folder, unless it was there. Errors: UserError.
+  void begin();
 
  private:
   void lock();
   std::filesystem::path path_;
+  std::string recipe_;  // resolved
+  bool there_ = false;
   int lock_ = -1;
 };
 

@@ -13,15 +13,15 @@ using testing::DistillRun;
 using testing::expect_same_run;
 using ::testing::HasSubstr;
 using testing::kill_often;
-using testing::resume_recipe;
 using testing::run_and_kill;
+using testing::write_resume_recipe;
 namespace fs = std::filesystem;
 
 TEST(DistillResume, ten_kills_at_random_moments_change_no_bit) { kill_often("kill10", 10); }
 
 TEST(DistillResume, an_interrupted_run_says_how_to_go_on_and_does) {
   DistillRun run("interrupt");
-  run.write_recipe(resume_recipe());
+  write_resume_recipe(run);
   ASSERT_EQ(run.run("whole").exit_code, 0);
   const std::string file = run.path("recipe.toml").string(), folder = run.path("broken").string();
   const CommandResult result = testing::run_command({"/bin/sh", "-c",
@@ -36,7 +36,7 @@ TEST(DistillResume, an_interrupted_run_says_how_to_go_on_and_does) {
 
 TEST(DistillResume, a_damaged_checkpoint_is_named_and_the_one_before_it_is_used) {
   DistillRun run("damaged");
-  run.write_recipe(resume_recipe());
+  write_resume_recipe(run);
   ASSERT_EQ(run.run("whole").exit_code, 0);
   fs::copy(run.path("whole"), run.path("broken"), fs::copy_options::recursive);
   for (const char* made : {"manifest.json", "student", "student-ema", "plan.toml"}) fs::remove_all(run.path("broken") / made);
@@ -55,7 +55,7 @@ TEST(DistillResume, a_damaged_checkpoint_is_named_and_the_one_before_it_is_used)
 
 TEST(DistillResume, a_failed_write_keeps_the_last_checkpoint_and_is_no_success) {
   DistillRun run("full");
-  run.write_recipe(resume_recipe());
+  write_resume_recipe(run);
   const CommandResult whole = run.run("whole");
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
   const std::string file = run.path("recipe.toml").string();
@@ -89,7 +89,7 @@ TEST(DistillResume, a_failed_write_keeps_the_last_checkpoint_and_is_no_success) 
 
 TEST(DistillResume, two_processes_do_not_share_a_run) {
   DistillRun run("lock");
-  run.write_recipe(resume_recipe());
+  write_resume_recipe(run);
   const std::string file = run.path("recipe.toml").string(), folder = run.path("run").string();
   const std::string espalier = "'" ESPALIER_BUILD_DIR "/bin/espalier' distill '" + file + "' --out '" + folder + "' --resume";
   const CommandResult result =

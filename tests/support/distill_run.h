@@ -36,8 +36,9 @@ class DistillRun {
   void write(const std::string& name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
 
   /// `[teacher]`, `[data]`, the losses and settings of the recorded case; `rest` follows.
-  void write_recipe(const std::string& rest = "[train]\nsteps = 5\nbatch_size = 2\nclip_norm = 1.0\n") const {
-    std::string text = "[teacher]\nmodel = \"" + kDistillCase + "/teacher/unet\"\n" + data() + kLosses + rest;
+  void write_recipe(const std::string& rest = "[train]\nsteps = 5\nbatch_size = 2\nclip_norm = 1.0\n",
+                    const std::string& data_table = data()) const {
+    std::string text = "[teacher]\nmodel = \"" + kDistillCase + "/teacher/unet\"\n" + data_table + kLosses + rest;
     write("recipe.toml", text);
   }
   static std::string data() {
@@ -70,7 +71,8 @@ class DistillRun {
   std::string weights_of(const std::string& out) const { return out + "/student/unet/diffusion_pytorch_model.safetensors"; }
   std::vector<std::filesystem::path> checkpoints(const std::string& out) const {
     std::vector<std::filesystem::path> found;
-    for (const auto& entry : std::filesystem::directory_iterator(path(out) / "checkpoints")) found.push_back(entry.path());
+    std::error_code fault;
+    for (const auto& entry : std::filesystem::directory_iterator(path(out) / "checkpoints", fault)) found.push_back(entry.path());
     std::sort(found.begin(), found.end());
     return found;
   }

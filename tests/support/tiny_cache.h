@@ -28,6 +28,7 @@ struct TinyCache {
   std::vector<int64_t> rows = {10};  // by bucket; bucket b has latents of height 2 and width 2 + b
   int64_t channels = 3, tokens = 2, embedding = 4, pooled = 5, rows_per_shard = 4;
   DType dtype = DType::kF32;
+  std::string codec = "identity";
 };
 
 /// n values that begin at `first` and go up by 1/64: exact in f16 and bf16 as long as they are small.
@@ -40,7 +41,7 @@ inline std::vector<float> counting(int64_t n, float first) {
 /// Row r of bucket b: id "b-rr", caption "picture r of b", latents from 1 + r, embeddings from 100 + r, and so on.
 inline void write_tiny_cache(const std::filesystem::path& folder, const TinyCache& what = {}) {
   data::CacheInfo info;
-  info.codec = "identity";
+  info.codec = what.codec;
   info.channels = what.channels;
   info.tokens = what.tokens;
   info.embedding = what.embedding;
