@@ -10,12 +10,14 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/model/scheduler_file.h"
 #include "core/sample/choose_scheduler.h"
 #include "core/sample/sampler.h"
 
 namespace espalier::sample {
 namespace {
 
+using model::find_scheduler_config;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 

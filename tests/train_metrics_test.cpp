@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -88,6 +89,16 @@ TEST_F(MetricsTest, numbers_read_back_as_the_same_f32) {
   EXPECT_NE(records(bytes("tensorboard/events.out.tfevents.espalier"))[1].find("lr"), std::string::npos);
 }
 
+TEST_F(MetricsTest, no_key_breaks_a_row) {
+  const std::string broken = "no UTF-8: \xff";
+  const std::string line = metrics_line(3, {{"a\nb\tc\x01", 1.0f}, {broken, 2.0f}, {"ü \\ \"", 3.0f}});
+  EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << "the row's own";
+  const auto row = nlohmann::json::parse(line);
+  EXPECT_EQ(row["a\nb\tc\x01"], 1.0);
+  EXPECT_EQ(row["ü \\ \""], 3.0);
+  EXPECT_EQ(row.size(), 4u);
+}
+
 TEST_F(MetricsTest, both_files_are_cut_back_to_a_mark) {
   MetricsMark mark;
   {
@@ -113,9 +124,17 @@ TEST(LearningRate, warms_up_then_follows_its_schedule) {
   EXPECT_DOUBLE_EQ(learning_rate(spec, cosine, 104, 104), 0.2);
 }
 
-TEST(EmaDecay, begins_low_and_ends_at_its_limit) {
-  EXPECT_DOUBLE_EQ(ema_decay(0.999, 1), 2.0 / 11);
-  EXPECT_DOUBLE_EQ(ema_decay(0.999, 1'000'000), 0.999);
+TEST(EmaDecay, is_that_of_diffusers_at_every_update) {
+  // EMAModel(decay=0.999).get_decay(t) of diffusers 0.42, which `step` calls with t = 1 at the first update.
+  for (const auto& [t, decay] : std::vector<std::pair<int64_t, double>>{{1, 0.0},
+                                                                        {2, 0.18181818181818182},
+                                                                        {3, 0.25},
+                                                                        {10, 0.5263157894736842},
+                                                                        {100, 0.9174311926605505},
+                                                                        {8990, 0.9989998888765418},
+                                                                        {8992, 0.999},
+                                                                        {1'000'000, 0.999}})
+    EXPECT_DOUBLE_EQ(ema_decay(0.999, t), decay) << "update " << t;
 }
 
 }  // namespace

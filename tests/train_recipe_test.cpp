@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -148,6 +149,124 @@ TEST_F(RecipeTest, a_resolved_recipe_resolves_to_itself) {
   EXPECT_THAT(faults(), ElementsAre());
   EXPECT_EQ(once, twice);
   EXPECT_THAT(once, HasSubstr("on_fail = 'rollback'"));
+}
+
+/// The start of a scheduler_config.json, on one line.
+std::string scheduler(const std::string& fields) { return "{\"_class_name\": \"DDIMScheduler\", " + fields + "}"; }
+
+TEST_F(RecipeTest, diffusion_is_the_teachers_where_the_recipe_says_nothing) {
+  write_text(folder_ / "teacher/scheduler/scheduler_config.json",
+             scheduler(R"("prediction_type": "v_prediction", "beta_schedule": "linear", "beta_start": 0.001, "beta_end": 0.25)"));
+  const Recipe silent = read(kGood);
+  EXPECT_THAT(faults(), ElementsAre());
+  EXPECT_TRUE(silent.predicts_v);
+  EXPECT_EQ(silent.schedule.name, "linear");
+  EXPECT_EQ(silent.schedule.beta_start, 0.001);
+  const std::string text = resolved_text(silent);
+  for (const char* line : {"prediction_type = 'v_prediction'", "schedule = 'linear'", "beta_start = 0.001", "beta_end = 0.25"})
+    EXPECT_THAT(text, HasSubstr(line));
+  const Recipe same = read(kGood, {"diffusion.prediction_type=v_prediction", "diffusion.beta_end=0.25"});
+  EXPECT_THAT(faults(), ElementsAre());
+  EXPECT_EQ(resolved_text(same), text);
+  EXPECT_TRUE(read(text).predicts_v);
+  EXPECT_THAT(faults(), ElementsAre()) << "a resolved recipe agrees with its teacher";
+}
+
+TEST_F(RecipeTest, a_teacher_without_a_scheduler_config_leaves_the_defaults) {
+  const Recipe recipe = read(kGood);
+  EXPECT_FALSE(recipe.predicts_v);
+  EXPECT_EQ(recipe.schedule.name, "scaled_linear");
+  EXPECT_EQ(recipe.schedule.beta_end, 0.012);
+}
+
+TEST_F(RecipeTest, refuses_other_noise_than_the_teachers_with_both_values) {
+  const std::string file = "teacher/scheduler_config.json";
+  write_text(folder_ / file, scheduler(R"("prediction_type": "v_prediction", "beta_schedule": "scaled_linear",
+"beta_start": 0.00085, "beta_end": 0.012)"));
+  read(std::string(kGood) + "[diffusion]\nprediction_type = \"epsilon\"\nbeta_end = 0.02\n");
+  EXPECT_THAT(faults(),
+              ElementsAre("r.toml:11:19: 'prediction_type' is \"epsilon\", but the teacher was trained with \"v_prediction\" (" +
+                              file + "); leave the key out to train as it was",
+                          HasSubstr("r.toml:12:12: 'beta_end' is 0.02, but the teacher was trained with 0.012 (")));
+  read(kGood, {"diffusion.schedule=squaredcos_cap_v2"});
+  EXPECT_THAT(
+      faults(),
+      ElementsAre(HasSubstr("'schedule' is \"squaredcos_cap_v2\", but the teacher was trained with \"scaled_linear\" (")));
+}
+
+TEST_F(RecipeTest, a_later_teacher_is_of_the_same_noise) {
+  write_text(folder_ / "second/scheduler/scheduler_config.json", scheduler(R"("beta_schedule": "squaredcos_cap_v2")"));
+  read(std::string(kGood) + "[[stage]]\n[[stage]]\nteacher = \"second\"\n");
+  EXPECT_THAT(faults(), ElementsAre("r.toml:12:11: this teacher was trained with schedule \"squaredcos_cap_v2\" "
+                                    "(second/scheduler/scheduler_config.json), but this recipe trains with \"scaled_linear\""));
+  read(std::string(kGood) + "[diffusion]\nschedule = \"squaredcos_cap_v2\"\n[[stage]]\n[[stage]]\nteacher = \"second\"\n");
+  EXPECT_THAT(faults(), ElementsAre());
+}
+
+TEST_F(RecipeTest, names_noise_of_a_teacher_that_no_recipe_can_say) {
+  const auto faults_with = [&](const std::string& fields) {
+    write_text(folder_ / "teacher/scheduler_config.json", fields);
+    read(kGood);
+    return faults();
+  };
+  EXPECT_THAT(
+      faults_with(scheduler("\n\"prediction_type\": \"sample\", \"beta_schedule\": \"sigmoid\", \"beta_start\": 0, "
+                            "\"num_train_timesteps\": 500, \"trained_betas\": [0.1], \"rescale_betas_zero_snr\": true")),
+      ElementsAre("teacher/scheduler_config.json:2:20: the teacher's 'prediction_type' is \"sample\"; a recipe trains with "
+                  "epsilon, v_prediction",
+                  HasSubstr("the teacher's 'beta_schedule' is \"sigmoid\"; a recipe trains with scaled_linear, linear"),
+                  HasSubstr("'beta_start' must lie between 0 and 1, not 0"),
+                  HasSubstr("the teacher has 500 timesteps; a recipe trains with 1000"),
+                  HasSubstr("the teacher has betas of its own"), HasSubstr("rescaled to zero SNR")));
+  EXPECT_THAT(faults_with(R"({"_class_name": "EDMEulerScheduler", "prediction_type": "epsilon"})"),
+              ElementsAre(HasSubstr("the teacher's noise is that of a EDMEulerScheduler; a recipe trains with betas")));
+  EXPECT_THAT(faults_with("[]"), ElementsAre(HasSubstr("a scheduler config is an object, not an array")));
+  EXPECT_THAT(faults_with("{"), ElementsAre(HasSubstr("scheduler_config.json:1:2: ")));
+  EXPECT_THAT(faults_with(scheduler(R"("use_karras_sigmas": true, "solver_order": 3, "beta_schedule": "scaled_linear")")),
+              ElementsAre())
+      << "how a scheduler steps is nothing to training";
+}
+
+TEST_F(RecipeTest, a_loss_name_holds_no_control_characters) {
+  read(std::string(kGood) + "[[loss]]\nuse = \"x\"\nname = \"kd\\nrow\"\n[[loss]]\nuse = \"x\"\nname = \"Ähnlich / 2\"\n");
+  EXPECT_THAT(faults(), ElementsAre("r.toml:12:8: 'name' is a key of metrics.jsonl and may hold no control characters, not "
+                                    "'kd\\x0Arow'"));
+}
+
+TEST_F(RecipeTest, weights_of_terms_are_finite) {
+  read(std::string(kGood) +
+       "[[loss]]\nuse = \"x\"\nweights = { a = nan, b = inf, c = 1e300, d = -1, e = \"2\", f = 0, g = 2.5 }\n");
+  std::vector<::testing::Matcher<std::string>> wanted;
+  for (const char* glob : {"a", "b", "c", "d", "e"})
+    wanted.push_back(HasSubstr(std::string("the weight of '") + glob + "' must be a number from 0 to 1000000000"));
+  EXPECT_THAT(faults(), ::testing::ElementsAreArray(wanted));
+}
+
+TEST_F(RecipeTest, a_link_keeps_its_own_name) {
+  // The cache of the Hugging Face hub: files are links to blobs whose names say nothing.
+  std::ofstream(folder_ / "0123abcd") << "{}";
+  fs::create_directories(folder_ / "snapshot");
+  fs::create_symlink("../0123abcd", folder_ / "snapshot/config.json");
+  const std::string text = "[student]\nmodel = \"teacher/../snapshot/./config.json\"\ninit = \"random\"\n" +
+                           std::string(kGood).substr(std::strlen("[teacher]\nmodel = \"teacher\"\n"));
+  const Recipe recipe = read(text);
+  EXPECT_THAT(faults(), ElementsAre());
+  EXPECT_EQ(recipe.student, folder_ / "snapshot/config.json");
+  EXPECT_EQ(read(kGood, {"teacher.model=teacher/"}).teacher, folder_ / "teacher");
+}
+
+TEST_F(RecipeTest, a_part_of_a_set_key_in_quotes_may_hold_anything) {
+  const Recipe recipe = read(kGood, {R"(loss.0.weights."feature/up_blocks.*"=2)", R"(loss.0.weights.'a=b.c'=3)",
+                                     R"("loss"."0".weights."a \"b\"" = 4)", "loss.0.weights.plain=5"});
+  EXPECT_THAT(faults(), ElementsAre(HasSubstr("a quote in the key must enclose a whole part")));
+  EXPECT_THAT(recipe.losses[0].weights,
+              ::testing::UnorderedElementsAre(::testing::Pair("feature/up_blocks.*", 2.0), ::testing::Pair("a=b.c", 3.0),
+                                              ::testing::Pair("plain", 5.0)));
+  EXPECT_THAT(read(kGood, {R"(loss.0.weights."a \"b\""=4)"}).losses[0].weights, ElementsAre(::testing::Pair("a \"b\"", 4.0)));
+  read(kGood, {R"(loss.0.weights."feature=2)", R"(loss.0."weights"x.a=2)", R"(loss.0.weights."\q"=2)", R"(loss."3".weight=1)"});
+  EXPECT_THAT(faults(), ElementsAre(HasSubstr("the key has a quote that is not closed"),
+                                    HasSubstr("a quote in the key must enclose a whole part"),
+                                    HasSubstr("the quoted part of the key is no TOML: "), HasSubstr("'3' is none of them")));
 }
 
 }  // namespace

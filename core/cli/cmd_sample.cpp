@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -38,6 +39,20 @@ struct Options {
 constexpr int64_t kEasyToSee_px = 128;
 constexpr int64_t kMostSide_px = 65535;
 
+/// CLI11 reads "-1" as the largest unsigned number.
+std::string fault_of_seed(const std::string& text) {
+  return text.starts_with('-') ? "a seed is 0 or more, not " + printable(text) : "";
+}
+
+/// Whether both names lead to one file, there or yet to be made.
+bool same_place(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code fault;
+  const auto place = [&](const std::filesystem::path& file) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(file), fault);
+  };
+  return place(a) == place(b) && !fault;
+}
+
 void check(const Options& options, const data::Cache& cache, ErrorList& errors) {
   const auto within = [&](const char* name, int64_t value, int64_t low, int64_t high) {
     if (value < low || value > high) errors.add(fmt::format("[sample] {} wants {} to {}, not {}", name, low, high, value));
@@ -51,6 +66,14 @@ void check(const Options& options, const data::Cache& cache, ErrorList& errors) 
   if (options.out.empty() && options.latents.empty()) errors.add("[sample] name a file for the pictures, --out F.png");
   for (const auto& [file, what] : {std::pair{options.out, "--out"}, {options.latents, "--latents"}})
     if (std::filesystem::is_directory(file)) errors.add("[" + file.string() + "] is a folder; " + what + " wants a file");
+  std::string ending = options.out.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (!ending.empty() && ending != ".png")
+    errors.add(fmt::format("[{}] --out writes a PNG; name a file that ends in .png", printable(options.out.string(), 400)));
+  if (!options.out.empty() && !options.latents.empty() && same_place(options.out, options.latents))
+    errors.add(fmt::format("[{}] is named by both --out and --latents; each needs a file of its own",
+                           printable(options.out.string(), 400)));
   const std::string& codec = cache.info().codec;
   if (!options.out.empty() &&
       std::find(data::codec_names().begin(), data::codec_names().end(), codec) == data::codec_names().end())
@@ -209,7 +232,7 @@ void add_sample(CLI::App& app, CommandContext& context) {
   command->add_option("--steps", options->steps, "calls of the model for each picture (25)")->type_name("N");
   command->add_option("--guidance", options->guidance, "classifier-free guidance (5); 1 leaves the unconditional half out")
       ->type_name("G");
-  command->add_option("--seed", options->seed, "of the noise (0)")->type_name("N");
+  command->add_option("--seed", options->seed, "of the noise (0)")->type_name("N")->check(fault_of_seed);
   command->add_option("--eta", options->eta, "of ddim: share of DDPM's noise at each step (0)")->type_name("0..1");
   command->add_option("--scheduler", options->scheduler.file, "a scheduler_config.json in place of the model's own")
       ->type_name("FILE");
@@ -232,7 +255,8 @@ void add_sample(CLI::App& app, CommandContext& context) {
       ->type_name("k=v");
   command->add_option("--threads", options->threads, "short for --set threads=N")->type_name("N");
   command->add_option("--random-weights", options->random_weights, "weights for a lone config, the same for the same seed")
-      ->type_name("SEED");
+      ->type_name("SEED")
+      ->check(fault_of_seed);
   on_run(command, context, [options, &context] { run_sample(*options, context); });
 }
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/model/scheduler_file.h"
+
 namespace espalier::sample {
 
 SchedulerConfig scheduler_of_training(const distill::NoiseSchedule& noise, Prediction prediction) {
@@ -16,7 +18,7 @@ SchedulerConfig scheduler_of_training(const distill::NoiseSchedule& noise, Predi
 
 ChosenScheduler choose_scheduler(const std::filesystem::path& model, const SchedulerChoice& choice) {
   ChosenScheduler chosen;
-  chosen.file = choice.file.empty() ? find_scheduler_config(model).value_or("") : choice.file;
+  chosen.file = choice.file.empty() ? model::find_scheduler_config(model).value_or("") : choice.file;
   SchedulerConfig& config = chosen.config;
   config = chosen.file.empty() ? scheduler_of_training({}, Prediction::kEpsilon) : read_scheduler_config(chosen.file);
   if (!choice.prediction_type.empty()) config.prediction = prediction_of(choice.prediction_type, "--prediction-type");

@@ -25,7 +25,7 @@ struct ChosenScheduler {
 /// trailing spacing, nothing clipped.
 SchedulerConfig scheduler_of_training(const distill::NoiseSchedule& noise, Prediction prediction);
 
-/// The file that was named, else the model's own (find_scheduler_config), else scheduler_of_training of a recipe's
+/// The file that was named, else the model's own (model::find_scheduler_config), else scheduler_of_training of a recipe's
 /// default [diffusion]: epsilon, scaled_linear from 0.00085 to 0.012.
 /// Errors: UserError with every fault of the file or the choice.
 ChosenScheduler choose_scheduler(const std::filesystem::path& model, const SchedulerChoice& choice);

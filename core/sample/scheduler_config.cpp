@@ -167,21 +167,6 @@ std::string scheduler_config_text(const SchedulerConfig& config, std::string_vie
   return "{\n  " + join(fields, ",\n  ") + "\n}\n";
 }
 
-std::optional<std::filesystem::path> find_scheduler_config(const std::filesystem::path& model) {
-  constexpr const char* kName = "scheduler_config.json";
-  std::filesystem::path folder = std::filesystem::absolute(model).lexically_normal();
-  if (!folder.has_filename()) folder = folder.parent_path();  // "unet/"
-  std::vector<std::filesystem::path> places;
-  if (std::filesystem::is_directory(folder)) places = {folder / "scheduler" / kName, folder / kName};
-  places.push_back(folder.parent_path() / "scheduler" / kName);
-  places.push_back(folder.parent_path() / kName);
-  // The config or a file of weights in the unet/ of a pipeline.
-  if (folder.parent_path().filename() == "unet") places.push_back(folder.parent_path().parent_path() / "scheduler" / kName);
-  for (const auto& place : places)
-    if (std::filesystem::is_regular_file(place)) return place;
-  return std::nullopt;
-}
-
 Prediction prediction_of(std::string_view name, std::string_view place) {
   return static_cast<Prediction>(place_of(name, kPredictions, place, "prediction type"));
 }

@@ -45,10 +45,6 @@ SchedulerConfig read_scheduler_config(const std::filesystem::path& file);
 /// Guarantees: parse_scheduler_config reads it back to the same sampler.
 std::string scheduler_config_text(const SchedulerConfig& config, std::string_view sampler);
 
-/// The scheduler_config.json that belongs to a model: `scheduler/` of its pipeline folder, `scheduler/` beside its unet/ or
-/// beside the folder or file that was named, or a scheduler_config.json in or beside it. Nothing when there is none.
-std::optional<std::filesystem::path> find_scheduler_config(const std::filesystem::path& model);
-
 /// "epsilon" | "v_prediction" | "sample". Errors: UserError that begins with `place`, with the nearest name.
 Prediction prediction_of(std::string_view name, std::string_view place);
 /// "linear" | "scaled_linear" | "squaredcos_cap_v2", as it is. Errors: as prediction_of.

@@ -63,7 +63,7 @@ LoadedCheckpoint read_checkpoint(const std::filesystem::path& folder, const Base
 /// RUN/checkpoints.
 class CheckpointFolder {
  public:
-  explicit CheckpointFolder(std::filesystem::path run) : folder_(std::move(run) / "checkpoints") {}
+  explicit CheckpointFolder(const std::filesystem::path& run) : folder_(run / "checkpoints") {}
   std::filesystem::path of(const Position& position) const;
   std::filesystem::path of_stage(int64_t stage) const;  // the state before a stage, for its rollback
   /// The newest that is good; null where there is none at all. Newer ones are damaged: each is named in `notes` and, with

@@ -59,10 +59,11 @@ std::unique_ptr<Student> student_of(const Recipe& recipe, const Models& models, 
 
 void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) {
   const Models models = open_models(recipe);
+  const auto source = open_data(recipe);
+  check_data_fits(recipe, models, *source);
   Losses losses;
   for (const LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
   const std::vector<StagePreview> stages = preview_stages(recipe, models, services);
-  const auto source = open_data(recipe);
   for (const std::string& note : models.notes) out << note << '\n';
   for (const std::string& line : source->describe()) out << line << '\n';
   out << '\n';

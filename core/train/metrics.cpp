@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
 #include "core/train/event_file.h"
@@ -28,14 +29,9 @@ std::filesystem::path event_path(const std::filesystem::path& folder) {
   return folder / "tensorboard" / "events.out.tfevents.espalier";
 }
 
-/// Keys are block paths and loss names, which the joint graph has made printable; quotes and backslashes may be in a name.
+/// As JSON text, whatever is in it: a key never breaks a row, even one that is no UTF-8.
 std::string quoted(const std::string& key) {
-  std::string out = "\"";
-  for (char c : key) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
+  return nlohmann::json(key).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace

@@ -90,7 +90,8 @@ double learning_rate(const OptimizerSpec& spec, const LrSchedule& schedule, int6
 }
 
 double ema_decay(double decay, int64_t t) {
-  return std::min(decay, (1.0 + static_cast<double>(t)) / (10.0 + static_cast<double>(t)));
+  const double before = static_cast<double>(t) - 1;  // updates that it holds already
+  return before <= 0 ? 0 : std::min(decay, (1 + before) / (10 + before));
 }
 
 }  // namespace espalier::train

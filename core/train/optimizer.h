@@ -34,8 +34,9 @@ std::array<float, 4> hyper_of(const OptimizerSpec& spec, double lr, double gradi
 /// warm-up, as transformers' get_cosine_schedule_with_warmup.
 double learning_rate(const OptimizerSpec& spec, const LrSchedule& schedule, int64_t t, int64_t planned);
 
-/// The decay of an average at its update `t` (from 1): min(decay, (1 + t) / (10 + t)), so that the first averages are not of the
-/// initial weights. Source: EMAModel of diffusers.
+/// The decay of an average at its update `t` (from 1): 0 at the first, which makes it the weights of then, and
+/// min(decay, t / (9 + t)) at the others, so that the first averages are not of the initial weights.
+/// Source: EMAModel.get_decay of diffusers 0.42, whose (1 + step) / (10 + step) has step = t - 1.
 double ema_decay(double decay, int64_t t);
 
 }  // namespace espalier::train

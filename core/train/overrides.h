@@ -8,8 +8,9 @@
 
 namespace espalier::train {
 
-/// Lays "path=value" over `root`: the path's parts are keys, or indices of arrays; tables on the way are made. The value is
-/// read as TOML, and as a bare string where it is none. Faults ("--set …: …") go to `errors`.
+/// Lays "path=value" over `root`: the path's parts are keys, or indices of arrays; tables on the way are made. A part with dots
+/// in it stands in quotes, as in TOML: loss.0.weights."feature/up_blocks.*"=2. The value is read as TOML, and as a bare string
+/// where it is none. Faults ("--set …: …") go to `errors`.
 void lay_over(toml::table& root, const std::string& set, ErrorList& errors);
 
 /// The same of a value that is parsed already. `place` begins the faults.

@@ -1,16 +1,21 @@
 #include "core/train/recipe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
 #include "core/base/files.h"
 #include "core/base/text.h"
 #include "core/train/overrides.h"
+#include "core/train/trained_noise.h"
 
 namespace espalier::train {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr double kMostWeight = 1e9;  // of a loss and of a term
 
 class Reader {
  public:
@@ -75,11 +80,13 @@ class Reader {
     if (!given) return std::nullopt;
     const fs::path path = absolute(*given);
     if (!fs::exists(path)) reader.fault(key, "'" + printable(*given) + "' is not there (looked for " + path.string() + ")");
-    const_cast<toml::table&>(table).insert_or_assign(key, path.string());  // the root is the recipe's own copy
+    *const_cast<toml::table&>(table).get(key)->as_string() = path.string();  // the recipe's own copy; the node keeps its place
     return path;
   }
+  /// Links stay as they are: what a link's name says (".json", "unet"), the file it leads to need not.
   fs::path absolute(const std::string& given) const {
-    return fs::weakly_canonical(fs::absolute(recipe_.file).parent_path() / given);
+    const fs::path path = (fs::absolute(recipe_.file).parent_path() / given).lexically_normal();
+    return path.has_filename() ? path : path.parent_path();  // "unet/"
   }
 
   void model(const char* key, std::optional<fs::path>& to) {
@@ -141,8 +148,9 @@ class Reader {
 
   void diffusion() {
     const Table table = top_.table("diffusion");
-    if (table == nullptr) return;
-    io::TomlReader reader(*table, file_, "[diffusion]", errors_);
+    const size_t faults = errors_.messages().size();
+    const toml::table nothing;
+    io::TomlReader reader(table ? *table : nothing, file_, "[diffusion]", errors_);
     std::string prediction = "epsilon";
     choice(reader, "prediction_type", {"epsilon", "v_prediction"}, prediction);
     recipe_.predicts_v = prediction == "v_prediction";
@@ -150,6 +158,32 @@ class Reader {
     number(reader, "beta_start", 1e-9, 0.999, recipe_.schedule.beta_start);
     number(reader, "beta_end", 1e-9, 0.999, recipe_.schedule.beta_end);
     reader.finish();
+    if (recipe_.teacher && errors_.messages().size() == faults) as_the_teacher(reader);
+  }
+
+  /// A student learns on the noise of its teacher: keys that [diffusion] leaves out are the teacher's, the others must be.
+  void as_the_teacher(io::TomlReader& reader) {
+    if (!fs::exists(*recipe_.teacher)) return;  // reported
+    const std::optional<TrainedNoise> noise = trained_noise(*recipe_.teacher, errors_);
+    if (!noise) return;
+    if (!reader.has("prediction_type")) recipe_.predicts_v = noise->predicts_v;
+    if (!reader.has("schedule")) recipe_.schedule.name = noise->schedule.name;
+    if (!reader.has("beta_start")) recipe_.schedule.beta_start = noise->schedule.beta_start;
+    if (!reader.has("beta_end")) recipe_.schedule.beta_end = noise->schedule.beta_end;
+    for (const NoiseDifference& each : noise_differences({{}, recipe_.predicts_v, recipe_.schedule}, *noise))
+      reader.fault(each.key,
+                   fmt::format("'{}' is {}, but the teacher was trained with {} ({}); leave the key out to train as it was",
+                               each.key, each.ours, each.theirs, noise->file.string()));
+  }
+
+  /// The same of the teacher of a later stage, which has no say in what [diffusion] is.
+  void same_noise(io::TomlReader& stage, const fs::path& teacher) {
+    if (!fs::exists(teacher)) return;  // reported
+    const std::optional<TrainedNoise> noise = trained_noise(teacher, errors_);
+    if (!noise) return;
+    for (const NoiseDifference& each : noise_differences({{}, recipe_.predicts_v, recipe_.schedule}, *noise))
+      stage.fault("teacher", fmt::format("this teacher was trained with {} {} ({}), but this recipe trains with {}", each.key,
+                                         each.theirs, noise->file.string(), each.ours));
   }
 
   void losses() {
@@ -162,16 +196,20 @@ class Reader {
       reader.require("use");
       loss.plugin = {reader.string("use").value_or(""), rows[i], reader.place()};
       loss.name = reader.string("name").value_or("");
-      number(reader, "weight", 0, 1e9, loss.weight);
+      const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+      if (std::any_of(loss.name.begin(), loss.name.end(), is_control))
+        reader.fault("name",
+                     "'name' is a key of metrics.jsonl and may hold no control characters, not '" + printable(loss.name) + "'");
+      number(reader, "weight", 0, kMostWeight, loss.weight);
       integer(reader, "start", 0, int64_t{1} << 40, loss.start);
       integer(reader, "end", 0, int64_t{1} << 40, loss.end);
       if (loss.end != 0 && loss.end <= loss.start) reader.fault("end", "'end' must be after 'start'");
       if (const Table weights = reader.table("weights"))
         for (const auto& [glob, node] : *weights) {
           const std::optional<double> factor = node.value<double>();
-          if (!factor || !node.is_number() || *factor < 0)
+          if (!factor || !node.is_number() || !(*factor >= 0 && *factor <= kMostWeight))  // NaN is neither
             errors_.add(io::place_of(node, file_) + ": the weight of '" + printable(glob.str()) +
-                        "' must be a number, 0 or more");
+                        "' must be a number from 0 to " + text(kMostWeight));
           else
             loss.weights.emplace_back(glob.str(), *factor);
         }
@@ -280,6 +318,7 @@ class Reader {
     stage.teacher = path_at(reader, table, "teacher");
     if (stage.teacher && !recipe_.teacher)
       reader.fault("teacher", "a stage can switch teachers only where the recipe has a [teacher]");
+    if (stage.teacher && recipe_.teacher) same_noise(reader, *stage.teacher);
     if (const Table until = reader.table("until")) {
       io::TomlReader inner(*until, file_, "until", errors_);
       Gate gate;

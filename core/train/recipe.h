@@ -111,7 +111,8 @@ const std::vector<std::string>& prune_host_keys();
 /// Reads `file` with each of `sets` ("train.steps=10", "stage.0.prune.use=…") laid over it. Paths become absolute.
 ///
 /// Faults go to `errors`, so that those of the plugins' parameters can join them: unknown keys (nearest), wrong types, ranges,
-/// missing keys, paths that are not there. Errors: UserError at once for a file that cannot be read or is no TOML.
+/// missing keys, paths that are not there, other noise than the teachers' scheduler_config.json have (trained_noise.h), from
+/// which [diffusion] also takes what it leaves out. Errors: UserError at once for a file that cannot be read or is no TOML.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& sets, ErrorList& errors);
 
 /// The recipe as TOML with every default of the host filled in, keys sorted, paths absolute: equal recipes give equal text.

@@ -39,7 +39,9 @@ class Run {
     for (const std::string& note : models_.notes) say(note);
     for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
     const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_);
-    source_ = data::prefetch(open_data(recipe_), kBatchesAhead);
+    std::unique_ptr<data::Source> source = open_data(recipe_);
+    check_data_fits(recipe_, models_, *source);
+    source_ = data::prefetch(std::move(source), kBatchesAhead);
     const Needs needs = needs_of(recipe_, models_, stages, services_, losses_, *source_);
     require_memory(needs);
     folder_.begin();

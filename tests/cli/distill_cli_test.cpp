@@ -5,6 +5,7 @@
 
 #include "core/base/sha256.h"
 #include "tests/support/distill_run.h"
+#include "tests/support/tiny_cache.h"
 
 namespace espalier {
 namespace {
@@ -299,6 +300,77 @@ TEST(DistillCli, weights_of_a_loss_are_by_term_and_by_step) {
   const CommandResult wrong = run.run("wrong", {"--set", "loss.2.weights={\"kd/up_bloks.*\" = 2.0}"});
   EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("'kd/up_bloks.*' matches no term of this loss"));
+}
+
+TEST(DistillCli, the_first_average_is_the_weights) {
+  DistillRun run("first_average");
+  run.write_recipe(student() + "[train]\nsteps = 1\nbatch_size = 2\n[train.ema]\ndecay = 0.999\n");
+  ASSERT_EQ(run.run("run").exit_code, 0);
+  EXPECT_EQ(run.bytes(run.weights_of("run")), run.bytes("run/student-ema/unet/diffusion_pytorch_model.safetensors"));
+}
+
+/// `[data]` of a little cache that does not go with the recorded models, whose latents have 4 channels, their text 24 and 16.
+std::string other_cache(const DistillRun& run) {
+  testing::write_tiny_cache(run.path("cache"), {.rows = {4}, .channels = 3, .embedding = 8, .pooled = 5});
+  return "[data]\nsource = \"cache\"\npath = \"cache\"\n";
+}
+
+TEST(DistillCli, data_that_does_not_fit_the_models_is_refused_with_both_numbers) {
+  DistillRun run("fits");
+  run.write("recipe.toml", "[teacher]\nmodel = \"" + testing::kDistillCase + "/teacher/unet\"\n" + student() + other_cache(run) +
+                               DistillRun::kLosses + "[train]\nsteps = 1\nbatch_size = 2\n");
+  const CommandResult result = run.run("run", {"--dry-run"});
+  EXPECT_EQ(result.exit_code, 2);
+  for (const char* what : {"teacher", "student"}) {
+    const std::string end = std::string(" (") + testing::kDistillCase + "/" + what + "/unet); they do not go together";
+    const std::string begin = run.path("cache").string() + "] the data has ", takes = std::string(", the ") + what + " takes ";
+    EXPECT_THAT(result.err, HasSubstr(begin + "3 channels of latents" + takes + "4" + end));
+    EXPECT_THAT(result.err,
+                HasSubstr(begin + "8 as the width of encoder_hidden_states (cross_attention_dim)" + takes + "24" + end));
+    EXPECT_THAT(result.err, HasSubstr(begin + "5 as the width of text_embeds" + takes + "16" + end));
+  }
+}
+
+TEST(DistillCli, batches_that_do_not_fit_the_models_are_refused_by_their_file) {
+  DistillRun run("fits_files");
+  const std::string nine = ESPALIER_SOURCE_DIR "/tests/golden/nine-channels/unet/config.json";
+  run.write("recipe.toml", "[student]\nmodel = \"" + nine + "\"\ninit = \"random\"\n" + DistillRun::data() +
+                               "[[loss]]\nuse = \"espalier.loss.task\"\n[train]\nsteps = 1\nbatch_size = 2\n");
+  const CommandResult result = run.run("run", {"--dry-run"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("step_0.safetensors] the data has 4 channels of latents, the student takes 9 ("));
+}
+
+TEST(DistillCli, a_model_of_links_to_blobs_is_opened_by_its_name) {
+  DistillRun run("links");
+  fs::create_directories(run.path("snapshot"));
+  fs::copy_file(testing::kDistillCase + "/student/unet/config.json", run.path("0123abcd"));
+  fs::create_symlink("../0123abcd", run.path("snapshot/config.json"));
+  run.write("recipe.toml", "[student]\nmodel = \"snapshot/config.json\"\ninit = \"random\"\n" + DistillRun::data() +
+                               "[[loss]]\nuse = \"espalier.loss.task\"\n[train]\nsteps = 1\nbatch_size = 2\n");
+  const CommandResult result = run.run("run");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST(DistillCli, a_student_learns_on_the_noise_of_its_teacher) {
+  DistillRun run("noise");
+  fs::create_directories(run.path("pipe/scheduler"));
+  fs::copy(testing::kDistillCase + "/teacher/unet", run.path("pipe/unet"), fs::copy_options::recursive);
+  run.write("pipe/scheduler/scheduler_config.json",
+            R"({"prediction_type": "v_prediction", "beta_schedule": "squaredcos_cap_v2", "steps_offset": 1})");
+  run.write("recipe.toml", "[teacher]\nmodel = \"pipe\"\n" + student() + DistillRun::data() + DistillRun::kLosses +
+                               "[train]\nsteps = 1\nbatch_size = 2\n");
+  const CommandResult result = run.run("silent");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(run.bytes("silent/recipe.resolved.toml"), HasSubstr("prediction_type = 'v_prediction'"));
+  ASSERT_EQ(run.run("said", {"--set", "diffusion.prediction_type=v_prediction", "--set", "diffusion.schedule=squaredcos_cap_v2"})
+                .exit_code,
+            0);
+  EXPECT_EQ(run.bytes("silent/metrics.jsonl"), run.bytes("said/metrics.jsonl"));
+  const CommandResult other = run.run("other", {"--set", "diffusion.prediction_type=epsilon"});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, HasSubstr("'prediction_type' is \"epsilon\", but the teacher was trained with \"v_prediction\""));
+  EXPECT_FALSE(fs::exists(run.path("other")));
 }
 
 }  // namespace

@@ -166,6 +166,27 @@ TEST_F(SampleCommand, refuses_what_does_not_go_together) {
   EXPECT_THAT(other.err, HasSubstr("the model has 4 input channels, the cache 3; they do not go together"));
 }
 
+TEST_F(SampleCommand, refuses_files_that_are_one_or_no_png_and_seeds_below_zero) {
+  const auto refused = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--rows", "0"});
+    const CommandResult result = sample(more);
+    EXPECT_EQ(result.exit_code, 2);
+    return result.err;
+  };
+  EXPECT_THAT(refused({"--out", out("x.png"), "--latents", out("x.png")}),
+              HasSubstr("x.png] is named by both --out and --latents; each needs a file of its own"));
+  EXPECT_THAT(refused({"--out", out("x.png"), "--latents", out("pipe/../x.png")}), HasSubstr("by both --out and --latents"));
+  EXPECT_THAT(refused({"--out", out("x.jpg")}), HasSubstr("x.jpg] --out writes a PNG; name a file that ends in .png"));
+  EXPECT_THAT(refused({"--out", out("x.png"), "--seed", "-1"}), HasSubstr("[sample] --seed: a seed is 0 or more, not -1"));
+  EXPECT_THAT(refused({"--out", out("x.png"), "--seed=-7"}), HasSubstr("a seed is 0 or more, not -7"));
+  const CommandResult weights = testing::run_espalier(
+      {"sample", out("pipe"), "--cache", out("cache"), "--rows", "0", "--random-weights", "-2", "--out", out("x.png")});
+  EXPECT_EQ(weights.exit_code, 2);
+  EXPECT_THAT(weights.err, HasSubstr("a seed is 0 or more, not -2"));
+  for (const char* file : {"x.png", "x.jpg"}) EXPECT_FALSE(std::filesystem::exists(folder_ / file));
+  EXPECT_EQ(sample({"--rows", "0", "--out", out("Y.PNG"), "--latents", out("y.png")}).exit_code, 0);
+}
+
 TEST_F(SampleCommand, latents_of_a_vae_are_written_and_not_drawn) {
   const auto index = folder_ / "cache/index.json";
   std::string text = read_text(index);
