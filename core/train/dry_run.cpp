@@ -61,8 +61,8 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   const Models models = open_models(recipe);
   Losses losses;
   for (const LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
-  const std::vector<StagePreview> stages = preview_stages(recipe, models, services);
   const auto source = open_data(recipe);
+  const std::vector<StagePreview> stages = preview_stages(recipe, models, services, losses, *source);
   for (const std::string& note : models.notes) out << note << '\n';
   for (const std::string& line : source->describe()) out << line << '\n';
   out << '\n';

@@ -40,8 +40,8 @@ class Run {
     if (folder_.finished()) return say(folder_.path().string() + ": this run is complete");
     for (const std::string& note : models_.notes) say(note);
     for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
-    const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_);
     source_ = data::prefetch(open_data(recipe_), kBatchesAhead);
+    const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_, losses_, *source_);
     require_memory(needs_of(recipe_, models_, stages, services_, losses_, *source_));
     begin();
     metrics_ = std::make_unique<Metrics>(folder_.path(), state_.mark);
