@@ -126,6 +126,7 @@ class Run {
       if (!plan.removals.empty()) {
         const int64_t parameters = student_->parameters();
         trainer_.reset();
+        release_freed_memory();  // both students are there for a moment
         student_ = student_->pruned(models_.base, plan, recipe_.train.optimizer);
         release_freed_memory();
         say(fmt::format("stage {}: {} blocks removed, {} of {} parameters left", at.stage, plan.removals.size(),
