@@ -47,6 +47,7 @@ void print_stages(const Recipe& recipe, const std::vector<StagePreview>& stages,
 /// The student that `stage` trains, with all it keeps.
 std::unique_ptr<Student> student_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages,
                                     size_t stage) {
+  release_freed_memory();
   auto student = std::make_unique<Student>(make_structure(models.base, models.start), models.weights, recipe.train.optimizer,
                                            recipe.train.ema_decay.has_value());
   for (size_t i = 0; i <= stage; ++i)
@@ -63,7 +64,7 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   check_data_fits(recipe, models, *source);
   Losses losses;
   for (const LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
-  const std::vector<StagePreview> stages = preview_stages(recipe, models, services);
+  const std::vector<StagePreview> stages = preview_stages(recipe, models, services, losses, *source);
   for (const std::string& note : models.notes) out << note << '\n';
   for (const std::string& line : source->describe()) out << line << '\n';
   out << '\n';

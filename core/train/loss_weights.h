@@ -9,8 +9,8 @@
 
 namespace espalier::train {
 
-/// For each term the weight of its [[loss]] times the factor of every glob of `weights` that matches its key.
-/// Errors: UserError for globs that match no term of their loss, all at once (nearest keys).
+/// For each term the weight of its [[loss]] times the factor of every glob of `weights` that matches its key. A glob may match
+/// nothing: it then is for the terms of another stage.
 class LossWeights {
  public:
   LossWeights(const std::vector<distill::JointTerm>& terms, const std::vector<LossSpec>& losses);
@@ -22,5 +22,10 @@ class LossWeights {
   std::vector<LossSpec> losses_;
   std::vector<double> full_;
 };
+
+/// Adds to `errors` each glob of `weights` that matches no term of its loss in any stage (nearest keys). `stages`: the terms of
+/// each.
+void check_globs(const std::vector<std::vector<distill::JointTerm>>& stages, const std::vector<LossSpec>& losses,
+                 ErrorList& errors);
 
 }  // namespace espalier::train

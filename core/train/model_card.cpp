@@ -13,8 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 
 /// The `license:` line of the model card beside a teacher; "" where there is none.
-std::string licence_line(const model::Model& teacher) {
-  for (fs::path folder : {teacher.path, teacher.path.parent_path()}) {
+std::string licence_line(const fs::path& teacher) {
+  for (fs::path folder : {teacher, teacher.parent_path()}) {
     std::ifstream file(folder / "README.md");
     for (std::string line; std::getline(file, line);)
       if (line.rfind("license:", 0) == 0) return printable(line.substr(8 + (line.size() > 8 && line[8] == ' ' ? 1 : 0)));
@@ -41,9 +41,58 @@ std::string loss_text(const LossSpec& loss) {
   return text + "\n";
 }
 
+/// "`a`, licence x, then `b` (its model card names no licence)".
+std::string teachers_text(const std::vector<fs::path>& teachers) {
+  std::string text;
+  for (const fs::path& teacher : teachers) {
+    const std::string licence = licence_line(teacher);
+    text += (text.empty() ? "`" : ", then `") + name_of_model(teacher) + "`";
+    text += licence.empty() ? " (its model card names no licence)" : ", licence " + licence;
+  }
+  return text;
+}
+
+/// What the card's own `license:` says: the teachers' where all name one and the same.
+std::string common_licence(const std::vector<fs::path>& teachers) {
+  std::string common;
+  for (const fs::path& teacher : teachers) {
+    const std::string licence = licence_line(teacher);
+    if (licence.empty() || (!common.empty() && licence != common)) return "";
+    common = licence;
+  }
+  return common;
+}
+
+std::string where_text(const Recipe& recipe, CardOf of) {
+  std::string text;
+  if (of == CardOf::kStudent) text = "It is in `unet` (raw weights)";
+  if (of == CardOf::kEma) text = "It is in `unet` (the moving average of the weights)";
+  if (of == CardOf::kRun)
+    text = recipe.train.ema_decay ? "It is in `student/unet` (raw weights; their moving average in `student-ema/unet`)"
+                                  : "It is in `student/unet` (raw weights)";
+  return text +
+         fmt::format(", as {}, and opens with `UNet2DConditionModel.from_pretrained`.\n\n", name_of(recipe.train.save_dtype));
+}
+
+/// "1,000 steps", with those of failed attempts beside them.
+std::string steps_text(const Position& at) {
+  std::string text = with_commas(at.planned) + " steps";
+  if (at.step > at.planned) text += " (and " + with_commas(at.step - at.planned) + " that a failed gate took back)";
+  return text;
+}
+
 }  // namespace
 
-std::string model_card(const FinishedRun& run) {
+std::vector<fs::path> teachers_of(const FinishedRun& run) {
+  std::vector<fs::path> teachers;
+  if (!run.models.teacher) return teachers;
+  teachers.push_back(run.models.teacher->path);
+  for (const StageSpec& stage : run.recipe.stages)
+    if (stage.teacher && *stage.teacher != teachers.back()) teachers.push_back(*stage.teacher);
+  return teachers;
+}
+
+std::string model_card(const FinishedRun& run, CardOf of) {
   const Recipe& recipe = run.recipe;
   const auto count = [](const model::BlockTree& tree) {
     int64_t parameters = 0;
@@ -52,31 +101,27 @@ std::string model_card(const FinishedRun& run) {
   };
   const int64_t before = count(run.models.teacher ? run.models.teacher->tree : run.models.base.tree),
                 after = run.student.parameters();
-  const std::string licence = run.models.teacher ? licence_line(*run.models.teacher) : "";
+  const std::vector<fs::path> teachers = teachers_of(run);
+  const std::string licence = common_licence(teachers);
   std::string text = "---\nlibrary_name: diffusers\ntags: [text-to-image, distillation]\n";
   if (!licence.empty()) text += "license: " + licence + "\n";
-  text += "---\n\n# " + (run.models.teacher ? "A smaller " + name_of_model(run.models.teacher->path) : std::string("A UNet")) +
-          "\n\n";
-  if (run.models.teacher)
-    text += fmt::format("A UNet distilled by espalier from `{}`{}: {} of {} parameters ({:.1f}%).\n\n",
-                        name_of_model(run.models.teacher->path),
-                        licence.empty() ? " (its model card names no licence)" : ", licence " + licence, with_commas(after),
-                        with_commas(before), 100.0 * static_cast<double>(after) / static_cast<double>(before));
+  text += "---\n\n# " + (teachers.empty() ? std::string("A UNet") : "A smaller " + name_of_model(teachers[0])) + "\n\n";
+  if (!teachers.empty())
+    text +=
+        fmt::format("A UNet distilled by espalier from {}: {} of {} parameters ({:.1f}%).\n\n", teachers_text(teachers),
+                    with_commas(after), with_commas(before), 100.0 * static_cast<double>(after) / static_cast<double>(before));
   else
     text += fmt::format("A UNet trained by espalier from its structure alone: {} parameters.\n\n", with_commas(after));
-  text += "It is in `student/unet` (raw weights";
-  text += recipe.train.ema_decay ? "; their moving average in `student-ema/unet`)" : ")";
-  text += fmt::format(", as {}, and opens with `UNet2DConditionModel.from_pretrained`.\n\n", name_of(recipe.train.save_dtype));
+  text += where_text(recipe, of);
   text += "## Removed\n\n" + removed_text(run.student.structure()) + "\n## Losses\n\n";
   for (const LossSpec& loss : recipe.losses) text += loss_text(loss);
   text += fmt::format(
-      "\n## Training\n\n{} steps of {} samples, {} prediction, {} schedule, {} at a learning rate of {} ({}), seed {}, on {} "
-      "rows.\n"
-      "The recipe is `recipe.resolved.toml`, the metrics are `metrics.jsonl`, the origin of every tensor is `origin.json`.\n\n"
-      "Method: Gupta et al., arXiv 2401.02677.\n",
-      with_commas(run.state.position.step), recipe.train.batch_size * recipe.train.accumulate,
-      recipe.predicts_v ? "velocity" : "noise", recipe.schedule.name, recipe.train.optimizer.use, recipe.train.optimizer.lr,
-      recipe.train.lr_schedule.use, recipe.train.seed, with_commas(run.source.rows()));
+      "\n## Training\n\n{} of {} samples, {} prediction, {} schedule, {} at a learning rate of {} ({}), seed {}, on {} rows.\n",
+      steps_text(run.state.position), recipe.train.batch_size * recipe.train.accumulate, recipe.predicts_v ? "velocity" : "noise",
+      recipe.schedule.name, recipe.train.optimizer.use, recipe.train.optimizer.lr, recipe.train.lr_schedule.use,
+      recipe.train.seed, with_commas(run.source.rows()));
+  text += of == CardOf::kRun ? "The recipe is `recipe.resolved.toml`, the metrics are `metrics.jsonl`, the " : "The ";
+  text += "origin of every tensor is `origin.json`.\n\nMethod: Gupta et al., arXiv 2401.02677.\n";
   return text;
 }
 

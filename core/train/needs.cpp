@@ -48,16 +48,51 @@ class PackedCopies {
   std::map<std::pair<std::string, std::string>, lower::KeptCopies> copies_;
 };
 
-}  // namespace
+using Parts = std::vector<std::pair<std::string, uint64_t>>;
 
-uint64_t Needs::memory_bytes() const {
+uint64_t sum_of(const Parts& parts) {
   uint64_t sum = 0;
-  for (const auto& [part, bytes] : memory) sum += bytes;
+  for (const auto& [part, bytes] : parts) sum += bytes;
   return sum;
 }
 
+/// The students before and after the removals of the stage where both together take most. Of one that was never trained, only
+/// weights and averages are there; of one that is new, all but the gradients.
+Parts pruning_parts(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages) {
+  const bool with_ema = recipe.train.ema_decay.has_value();
+  const std::string average = with_ema ? ", average" : "";
+  const auto weights = [](const model::BlockTree& tree) {
+    uint64_t bytes = 0;
+    for (const model::TensorSpec& spec : model::tensor_specs(tree)) bytes += f32(spec.shape).bytes();
+    return bytes;
+  };
+  Parts most;
+  Structure before = make_structure(models.base, models.start);
+  bool trained = false;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    if (!stages[i].step.removals.empty()) {
+      const model::BlockTree& after = stages[i].after.tree;
+      const Parts parts{
+          {fmt::format("student before stage {} prunes it: weights{}", i, (trained ? ", gradients, optimizer" : "") + average),
+           trained ? training_bytes(before.tree, recipe.train.optimizer, with_ema) : weights(before.tree) * (with_ema ? 2 : 1)},
+          {"student after it: weights, optimizer" + average,
+           training_bytes(after, recipe.train.optimizer, with_ema) - weights(after)}};
+      if (sum_of(parts) > sum_of(most)) most = parts;
+    }
+    before = stages[i].after;
+    trained = trained || recipe.stages[i].steps > 0;
+  }
+  return most;
+}
+
+}  // namespace
+
+uint64_t Needs::memory_bytes() const { return sum_of(memory); }
+
 Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages, const Services& services,
                const Losses& losses, data::Source& source) {
+  release_freed_memory();
+  const uint64_t without_graphs = resident_memory_bytes();
   const StagePreview& largest = stages[largest_stage(stages)];
   const Structure& structure = largest.after;
   const bool with_ema = recipe.train.ema_decay.has_value();
@@ -91,6 +126,10 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
     if (keeps) needs.memory.emplace_back("teacher's weights, packed for the backend", packed.bytes(weights));
   }
   needs.memory.emplace_back("program, graphs, and what is read already", resident_memory_bytes());
+  Parts pruning = pruning_parts(recipe, models, stages);
+  pruning.emplace_back("program, and what is read already", without_graphs);
+  needs.pruning = sum_of(pruning) > sum_of(needs.memory);
+  if (needs.pruning) needs.memory = std::move(pruning);
   const uint64_t gradients = static_cast<uint64_t>(largest.parameters) * 4;
   const uint64_t checkpoint = training_bytes(structure.tree, recipe.train.optimizer, with_ema) - gradients;
   const bool keeps_before =
@@ -110,10 +149,14 @@ std::string memory_table(const Needs& needs) {
 void require_memory(const Needs& needs) {
   const uint64_t available = available_memory_bytes() + resident_memory_bytes();  // the sum counts what is held already
   if (needs.memory_bytes() <= available) return;
-  throw UserError(
-      fmt::format("[memory] the run needs at least {}, and {} can be had:\n{}a smaller batch_size (with accumulate), "
-                  "recompute_above_mib, no [train.ema], or teacher_weights = \"mapped\" need less",
-                  human_bytes(needs.memory_bytes()), human_bytes(available), memory_table(needs)));
+  const char* less =
+      needs.pruning
+          ? "an optimizer with less state, no [train.ema], or a student that `espalier prune` has cut before ([student]) "
+            "need less"
+          : "a smaller batch_size (with accumulate), recompute_above_mib, no [train.ema], or teacher_weights = "
+            "\"mapped\" need less";
+  throw UserError(fmt::format("[memory] the run needs at least {}, and {} can be had:\n{}{}", human_bytes(needs.memory_bytes()),
+                              human_bytes(available), memory_table(needs), less));
 }
 
 }  // namespace espalier::train

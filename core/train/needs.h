@@ -13,14 +13,15 @@
 namespace espalier::train {
 
 struct Needs {
-  std::vector<std::pair<std::string, uint64_t>> memory;  // part → bytes, of the stage that needs most
+  std::vector<std::pair<std::string, uint64_t>> memory;  // part → bytes, at the moment that needs most
+  bool pruning = false;                                  // that is when a stage prunes, and not when one trains
   uint64_t disk_bytes = 0;                               // checkpoints that exist at once, and the students at the end
   uint64_t memory_bytes() const;
 };
 
-/// Memory: the student's weights, gradients, optimizer and average; values of the largest bucket's training graph and of the
-/// validation graph; the teacher's weights in their files' types and the copies of them that the backend says it will keep; and
-/// what the program holds already.
+/// Memory, the larger of two. Of training: the student's weights, gradients, optimizer and average; values of the training graphs
+/// and of the validation graphs; the teacher's weights in their files' types and the copies of them that the backend says it will
+/// keep. Of pruning: the students before and after a stage's removals. In both, what the program holds already.
 Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages, const Services& services,
                const Losses& losses, data::Source& source);
 

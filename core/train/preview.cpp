@@ -1,49 +1,103 @@
 #include "core/train/preview.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/base/error.h"
+#include "core/base/text.h"
 #include "core/io/memory_source.h"
+#include "core/train/loss_weights.h"
 
 namespace espalier::train {
 namespace {
 
-/// The weights at the start under the names that they have in `tree`, a cut of the base.
-io::TensorSourcePtr renamed(const model::BlockTree& cut, const io::TensorSourcePtr& base_weights) {
+std::vector<model::TensorSpec> cut_by(const prune::RemovalPlan& plan, const model::BlockTree& base) {
+  return model::tensor_specs(plan.removals.empty() ? base : prune::apply_plan(base, plan));
+}
+
+/// The weights at the start under the names that the student has once `plan` has cut the base.
+io::TensorSourcePtr weights_after(const Models& models, const prune::RemovalPlan& plan) {
+  if (models.weights == nullptr) return nullptr;
+  std::map<std::string, std::string> at_start;  // the base's name → the name in the weights
+  for (const model::TensorSpec& spec : cut_by(models.start, models.base.tree)) at_start.emplace(spec.origin, spec.name);
   std::vector<std::pair<std::string, std::string>> names;
-  for (const model::TensorSpec& spec : model::tensor_specs(cut)) {
-    if (!base_weights->contains(spec.origin)) return nullptr;  // of a student that starts pruned: structure alone is looked at
-    names.emplace_back(spec.name, spec.origin);
-  }
-  return std::make_shared<io::RenamedTensorSource>(base_weights, std::move(names));
+  for (const model::TensorSpec& spec : cut_by(plan, models.base.tree))
+    names.emplace_back(spec.name, at_start.at(spec.origin));  // stages only remove from what is there at the start
+  return std::make_shared<io::RenamedTensorSource>(models.weights, std::move(names));
+}
+
+/// file:line:column of `key` of stage `i`, or of the stage.
+std::string place_of_stage(const Recipe& recipe, size_t i, const char* key) {
+  const toml::array* rows = recipe.root->get_as<toml::array>("stage");
+  const toml::table* row = rows != nullptr ? rows->get_as<toml::table>(i) : nullptr;
+  if (row == nullptr) return recipe.file.string();
+  const toml::table* inner = row->get_as<toml::table>(key);
+  return io::place_of(inner != nullptr ? *inner : *row, recipe.file.string());
+}
+
+/// "" when the metric of the gate of a stage with these terms will be there, else what is wrong.
+std::string gate_fault(const StageSpec& stage, const std::vector<distill::JointTerm>& terms, bool held_out) {
+  const std::string& metric = stage.until->metric;
+  std::vector<std::string> keys;
+  const auto add = [&](const std::string& key) {
+    if (stage.steps > 0) keys.push_back(key);  // the numbers of the last step
+    if (held_out && key != "grad_norm") keys.push_back("val/" + key);
+  };
+  add("total");
+  add("grad_norm");
+  for (const distill::JointTerm& term : terms) add(term.key);
+  if (std::find(keys.begin(), keys.end(), metric) != keys.end()) return "";
+  std::string text = "there is no metric '" + printable(metric) + "'" + did_you_mean(metric, keys);
+  if (metric.rfind("val/", 0) == 0 && !held_out) return text + "; val/ metrics need [data] validation_rows";
+  if (stage.steps == 0) text += "; a stage of no steps has val/ metrics alone";
+  return text;
 }
 
 }  // namespace
 
-std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services) {
+std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
+                                         const Losses& losses, const data::Source& source) {
+  const model::BlockTree* teacher = models.teacher ? &models.teacher->tree : nullptr;
+  const bool held_out = source.validation_batches() > 0;
   std::vector<StagePreview> stages;
+  std::vector<std::vector<distill::JointTerm>> terms;
+  ErrorList errors;
   Structure now = make_structure(models.base, models.start);
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
+    const StageSpec& spec = recipe.stages[i];
     StagePreview stage;
-    if (recipe.stages[i].prune) {
+    if (spec.prune) {
       try {
-        const auto pruner = services.make_pruner(*recipe.stages[i].prune);
-        const model::BlockTree cut = now.plan.removals.empty() ? models.base.tree : prune::apply_plan(models.base.tree, now.plan);
-        const io::TensorSourcePtr weights = now.plan.removals.empty() ? models.weights : renamed(cut, models.weights);
-        stage.step = prune::run_strategy(*pruner, now.tree, weights, recipe.train.seed);
+        const auto pruner = services.make_pruner(*spec.prune);
+        stage.step = prune::run_strategy(*pruner, now.tree, weights_after(models, now.plan), recipe.train.seed);
         if (!stage.step.removals.empty())
           now = make_structure(models.base,
                                now.plan.removals.empty() ? stage.step : prune::compose(models.base.tree, now.plan, stage.step));
       } catch (const UserError& error) {
-        throw UserError(fmt::format("{}: stage {}: {}", recipe.stages[i].prune->place, i, error.what()));
+        throw UserError(fmt::format("{}: stage {}: {}", spec.prune->place, i, error.what()));
       }
     }
+    if (spec.teacher) try {
+        teacher_of(recipe, models, i);
+      } catch (const UserError& error) {
+        errors.add(fmt::format("{}: stage {}: {}", place_of_stage(recipe, i, "teacher"), i, error.what()));
+      }
+    if (stages.empty() || !stage.step.removals.empty()) {
+      stage.terms = joint_graph(recipe, losses, now, teacher, source.buckets().at(0), nullptr).terms;
+      terms.push_back(stage.terms);
+    } else {
+      stage.terms = terms.back();
+    }
+    if (spec.until)
+      if (const std::string fault = gate_fault(spec, stage.terms, held_out); !fault.empty())
+        errors.add(fmt::format("{}: stage {}: [until] {}", place_of_stage(recipe, i, "until"), i, fault));
     stage.after = now;
-    for (const model::TensorSpec& spec : model::tensor_specs(now.tree)) stage.parameters += spec.shape.elements();
+    for (const model::TensorSpec& tensor : model::tensor_specs(now.tree)) stage.parameters += tensor.shape.elements();
     stages.push_back(std::move(stage));
   }
+  check_globs(terms, recipe.losses, errors);
+  errors.throw_if_any();
   return stages;
 }
 

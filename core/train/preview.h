@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "core/data/source.h"
+#include "core/train/joint.h"
 #include "core/train/models.h"
 #include "core/train/services.h"
 
@@ -13,12 +15,18 @@ struct StagePreview {
   prune::RemovalPlan step;  // in the student before it
   Structure after;
   int64_t parameters = 0;
+  std::vector<distill::JointTerm> terms;  // of its losses
 };
 
-/// Asks the pruners of all stages in order, each on the structure that the ones before it leave.
-/// Errors: UserError with the stage's place when a pruner refuses its student: better now than after days of training.
-/// Cost: that of the pruners; one that looks at weights reads those of the student at the start.
-std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services);
+/// Goes through all stages in order, each on the structure that the ones before it leave: asks its pruner, opens its teacher,
+/// and builds its losses once, so that what a later stage would refuse is refused now and not after days of training.
+///
+/// Errors: UserError with the stage's place when a pruner refuses its student, a teacher does not open or has another structure,
+/// a gate's metric will not be there (nearest), a glob of `weights` matches no term in any stage (nearest); those of joint_graph.
+/// Cost: that of the pruners, of which one that looks at weights reads those of the student at the start; a graph of forward for
+/// each structure.
+std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
+                                         const Losses& losses, const data::Source& source);
 
 /// The stage that trains most parameters: the one that needs most memory.
 size_t largest_stage(const std::vector<StagePreview>& stages);

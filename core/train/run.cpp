@@ -38,10 +38,10 @@ class Run {
     models_ = open_models(recipe_);
     for (const std::string& note : models_.notes) say(note);
     for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
-    const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_);
     std::unique_ptr<data::Source> source = open_data(recipe_);
     check_data_fits(recipe_, models_, *source);
     source_ = data::prefetch(std::move(source), kBatchesAhead);
+    const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_, losses_, *source_);
     const Needs needs = needs_of(recipe_, models_, stages, services_, losses_, *source_);
     require_memory(needs);
     folder_.begin();
@@ -151,6 +151,7 @@ class Run {
       if (!plan.removals.empty()) {
         const int64_t parameters = student_->parameters();
         trainer_.reset();
+        release_freed_memory();  // both students are there for a moment
         student_ = student_->pruned(models_.base, plan, recipe_.train.optimizer);
         release_freed_memory();
         say(fmt::format("stage {}: {} blocks removed, {} of {} parameters left", at.stage, plan.removals.size(),

@@ -1,14 +1,20 @@
 #include "core/train/student.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
-#include <cstring>
+#include <cstdlib>
 #include <map>
+#include <new>
 
 #include "core/base/error.h"
 #include "core/io/memory_source.h"
 
 namespace espalier::train {
 namespace {
+
+/// From here on a buffer has pages of its own: the heap clears what it hands out again, and what is cleared is there.
+constexpr size_t kOwnPages = size_t{16} << 10;
 
 TrainedTensor make_tensor(const model::TensorSpec& spec, const OptimizerSpec& optimizer, bool with_ema) {
   TrainedTensor tensor{spec.name, Buffer(f32(spec.shape)), Buffer(f32(spec.shape)), {}, nullptr};
@@ -44,6 +50,21 @@ class StudentWeights final : public io::TensorSource {
 
 }  // namespace
 
+Buffer::Buffer(TensorType type) : type_(std::move(type)), data_(nullptr, Free(0)) {
+  const size_t size = type_.bytes() + 1;  // an empty tensor has an address too
+  const bool own = size >= kOwnPages;
+  void* data = own ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : std::calloc(size, 1);
+  if (data == nullptr || data == MAP_FAILED) throw std::bad_alloc();
+  data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(data), Free(own ? size : 0));
+}
+
+void Buffer::Free::operator()(std::byte* data) const {
+  if (mapped > 0)
+    munmap(data, mapped);
+  else
+    std::free(data);
+}
+
 model::BlockTree own_tree(const model::BlockTree& tree) { return model::build_tree(model::config_of(tree)); }
 
 Student::Student(Structure structure, const io::TensorSourcePtr& weights, const OptimizerSpec& optimizer, bool with_ema)
@@ -51,9 +72,10 @@ Student::Student(Structure structure, const io::TensorSourcePtr& weights, const 
   for (const model::TensorSpec& spec : model::tensor_specs(structure_.tree)) {
     TrainedTensor& tensor = tensors_.emplace_back(make_tensor(spec, optimizer, with_ema));
     if (weights == nullptr) continue;
-    const std::vector<std::byte> floats = io::convert(weights->get(spec.name), DType::kF32);
-    ESP_CHECK(floats.size() == tensor.weight.bytes().size());
-    std::copy(floats.begin(), floats.end(), tensor.weight.bytes().begin());
+    const io::TensorRef from = weights->get(spec.name);
+    ESP_CHECK(from.type.shape == spec.shape);
+    auto to = tensor.weight.bytes().begin();
+    io::convert_chunks(from, DType::kF32, [&](std::span<const std::byte> part) { to = std::copy(part.begin(), part.end(), to); });
     if (tensor.ema) copy(tensor.weight, *tensor.ema);
     weights->drop_pages(spec.name);
   }

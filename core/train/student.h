@@ -2,9 +2,7 @@
 // The student in training: its structure, where its tensors came from, and every number that a step changes.
 
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,24 +16,23 @@
 namespace espalier::train {
 
 /// Zeroed memory whose address never changes. The system hands it out at the first write: what a student that is pruned before
-/// its first step never writes (gradients, optimizer) is never there. Errors: std::bad_alloc.
+/// its first step never writes (gradients, optimizer) is never there, but for small tensors. Errors: std::bad_alloc.
 class Buffer {
  public:
-  explicit Buffer(TensorType type) : type_(std::move(type)), data_(static_cast<std::byte*>(std::calloc(size() + 1, 1))) {
-    if (data_ == nullptr) throw std::bad_alloc();
-  }
+  explicit Buffer(TensorType type);
   const TensorType& type() const { return type_; }
-  std::span<std::byte> bytes() { return {data_.get(), size()}; }
-  std::span<const std::byte> bytes() const { return {data_.get(), size()}; }
+  std::span<std::byte> bytes() { return {data_.get(), type_.bytes()}; }
+  std::span<const std::byte> bytes() const { return {data_.get(), type_.bytes()}; }
   void* data() { return data_.get(); }
   const void* data() const { return data_.get(); }
-  std::span<const float> floats() const { return {reinterpret_cast<const float*>(data_.get()), size() / 4}; }
+  std::span<const float> floats() const { return {reinterpret_cast<const float*>(data_.get()), type_.bytes() / 4}; }
 
  private:
   struct Free {
-    void operator()(std::byte* data) const { std::free(data); }
+    explicit Free(size_t bytes) : mapped(bytes) {}
+    size_t mapped;  // bytes of pages of its own; 0: from the heap
+    void operator()(std::byte* data) const;
   };
-  size_t size() const { return type_.bytes(); }
   TensorType type_;
   std::unique_ptr<std::byte, Free> data_;
 };

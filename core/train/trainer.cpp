@@ -70,7 +70,8 @@ void Trainer::stop(const Position& at, const std::string& what, const data::Batc
   const std::string where = first_non_finite(teacher_tree_, teacher_, student_, batch, alpha_bars_, services_.backend);
   throw Error(
       fmt::format("[step {}] the {} is not finite; the first value that is not: {}. The student is as it was before this "
-                  "step; go on from a checkpoint with a lower [train.optimizer] lr or with clip_norm",
+                  "step, and --resume would come to the same: start a new run with a lower [train.optimizer] lr or with "
+                  "[train] clip_norm",
                   at.step, what, where));
 }
 
