@@ -176,8 +176,8 @@ void write_report_again(const fs::path& run, const train::Services& services) {
   const train::LoadedCheckpoint loaded =
       train::read_checkpoint(*newest, models.base, recipe.train.optimizer, recipe.train.ema_decay.has_value());
   const nlohmann::json manifest = nlohmann::json::parse(read_text(run / "manifest.json"));
-  if (loaded.state.position.step != manifest.value("steps", loaded.state.position.step))
-    throw UserError("[" + newest->string() + "] is of step " + std::to_string(loaded.state.position.step) +
+  if (loaded.state.position.planned != manifest.value("steps", loaded.state.position.planned))
+    throw UserError("[" + newest->string() + "] is of step " + std::to_string(loaded.state.position.planned) +
                     ", and the run ended after " + manifest["steps"].dump() +
                     "; the report is made from the run's last checkpoint");
   const auto source = train::open_data(recipe);

@@ -101,9 +101,10 @@ class Run {
   }
 
   void take(const fs::path& checkpoint) {
+    trainer_.reset();  // what is taken needs their memory
+    student_.reset();
     LoadedCheckpoint loaded =
         read_checkpoint(checkpoint, models_.base, recipe_.train.optimizer, recipe_.train.ema_decay.has_value());
-    trainer_.reset();
     student_ = std::move(loaded.student);
     state_ = std::move(loaded.state);
   }
