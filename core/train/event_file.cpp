@@ -15,19 +15,19 @@ void put_varint(std::string& out, uint64_t value) {
 
 // Fields of a protobuf message: wire types 0 (varint), 1 (64 bits), 2 (bytes), 5 (32 bits).
 void put_double(std::string& out, int field, double value) {
-  put_varint(out, static_cast<uint64_t>(field << 3 | 1));
+  put_varint(out, static_cast<uint64_t>(field) << 3 | 1);
   put_fixed(out, &value, 8);
 }
 void put_float(std::string& out, int field, float value) {
-  put_varint(out, static_cast<uint64_t>(field << 3 | 5));
+  put_varint(out, static_cast<uint64_t>(field) << 3 | 5);
   put_fixed(out, &value, 4);
 }
 void put_int(std::string& out, int field, int64_t value) {
-  put_varint(out, static_cast<uint64_t>(field << 3));
+  put_varint(out, static_cast<uint64_t>(field) << 3);
   put_varint(out, static_cast<uint64_t>(value));
 }
 void put_bytes(std::string& out, int field, std::string_view bytes) {
-  put_varint(out, static_cast<uint64_t>(field << 3 | 2));
+  put_varint(out, static_cast<uint64_t>(field) << 3 | 2);
   put_varint(out, bytes.size());
   out += bytes;
 }

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 /// The `license:` line of the model card beside a teacher; "" where there is none.
 std::string licence_line(const fs::path& teacher) {
-  for (fs::path folder : {teacher, teacher.parent_path()}) {
+  for (const fs::path& folder : {teacher, teacher.parent_path()}) {
     std::ifstream file(folder / "README.md");
     for (std::string line; std::getline(file, line);)
       if (line.rfind("license:", 0) == 0) return printable(line.substr(8 + (line.size() > 8 && line[8] == ' ' ? 1 : 0)));

@@ -130,7 +130,7 @@ class Run {
 
   /// On the held-out rows, with a row of metrics, once for each step: a stop in the middle repeats it.
   NamedNumbers validate() {
-    const NamedNumbers row = trainer_->validate(state_.position);
+    NamedNumbers row = trainer_->validate(state_.position);
     if (!row.empty() && state_.validated != state_.position.step) metrics_->row(state_.position.step, row);
     state_.validated = state_.position.step;
     return row;
