@@ -34,11 +34,31 @@ std::vector<std::string> held_out_ids(data::Source& source) {
   return ids;
 }
 
-/// Rows to draw, evenly over the held-out ones; without those the cache's first.
-std::vector<size_t> choose_rows(const data::Cache& cache, const std::vector<std::string>& held_out) {
-  std::vector<size_t> rows;
-  const size_t all = held_out.empty() ? cache.rows().size() : held_out.size(), want = std::min(all, kRows);
-  for (size_t i = 0; i < want; ++i) rows.push_back(held_out.empty() ? i : cache.find(held_out[i * all / want]));
+/// At most `want` of `rows`, evenly.
+std::vector<size_t> evenly(const std::vector<size_t>& rows, size_t want) {
+  std::vector<size_t> chosen;
+  const size_t count = std::min(rows.size(), want);
+  for (size_t i = 0; i < count; ++i) chosen.push_back(rows[i * rows.size() / count]);
+  return chosen;
+}
+
+/// Rows that the run trains on, then held-out ones: half of each where there are both.
+struct Rows {
+  std::vector<size_t> trained, held_out;
+  std::string text() const {
+    if (held_out.empty()) return fmt::format("{} rows of the cache, evenly", trained.size());
+    return fmt::format("{} rows of the cache that the run trains on and {} that are held out", trained.size(), held_out.size());
+  }
+};
+
+Rows choose_rows(const data::Cache& cache, const std::vector<std::string>& held_out_ids) {
+  std::vector<size_t> trained, held_out;
+  for (const std::string& id : held_out_ids) held_out.push_back(cache.find(id));
+  const std::set<size_t> apart(held_out.begin(), held_out.end());
+  for (size_t row = 0; row < cache.rows().size(); ++row)
+    if (apart.count(row) == 0) trained.push_back(row);
+  Rows rows{{}, evenly(held_out, trained.empty() ? kRows : kRows / 2)};
+  rows.trained = evenly(trained, kRows - rows.held_out.size());
   return rows;
 }
 
@@ -67,12 +87,13 @@ PictureFacts draw_pictures(const train::FinishedRun& run, data::Source& source, 
         printable(info.codec));
     return facts;
   }
-  const std::vector<std::string> held_out = held_out_ids(source);
-  const std::vector<size_t> rows = choose_rows(cache, held_out);
-  facts.rows = fmt::format("{} {} of the cache", rows.size(), held_out.empty() ? "first rows" : "held-out rows");
+  const Rows chosen = choose_rows(cache, held_out_ids(source));
+  facts.rows = chosen.text();
+  std::vector<size_t> rows = chosen.trained;
+  rows.insert(rows.end(), chosen.held_out.begin(), chosen.held_out.end());
   std::vector<exec::FloatTensor> latents;
   for (const size_t row : rows) {
-    facts.captions.push_back(cache.rows()[row].caption);
+    facts.captions.push_back(cache.rows()[row].caption + (facts.captions.size() < chosen.trained.size() ? "" : " (held out)"));
     exec::FloatTensor each = cache.latents(row);
     each.shape = Shape{1, each.shape[0], each.shape[1], each.shape[2]};
     latents.push_back(std::move(each));
