@@ -160,25 +160,24 @@ std::vector<fs::path> CheckpointFolder::steps() const {
 }
 
 std::optional<fs::path> CheckpointFolder::newest_good(std::vector<std::string>& notes, bool set_aside) const {
-  std::vector<fs::path> found = steps();
-  const bool any = !found.empty();
+  std::vector<fs::path> found = steps(), damaged;
   std::vector<std::string> faults;
   for (; !found.empty(); found.pop_back()) {
     const std::string fault = checkpoint_fault(found.back());
-    if (fault.empty()) {
-      notes.insert(notes.end(), faults.begin(), faults.end());
-      return found.back();
-    }
+    if (fault.empty()) break;
+    damaged.push_back(found.back());
     faults.push_back(found.back().string() + ": not used: " + fault);
-    if (!set_aside) continue;
-    const fs::path aside = folder_ / ("damaged-" + found.back().filename().string());
-    std::error_code ignored;
-    fs::remove_all(aside, ignored);
-    fs::rename(found.back(), aside, ignored);
   }
-  if (!any) return std::nullopt;
-  throw UserError("[" + folder_.string() + "] no checkpoint is good, so that the run cannot go on; begin a new one\n" +
-                  join(faults, "\n"));
+  if (found.empty() && damaged.empty()) return std::nullopt;
+  // Nothing is renamed then: the next try must not take the run for one without checkpoints.
+  if (found.empty())
+    throw UserError("[" + folder_.string() + "] no checkpoint is good, so that the run cannot go on; begin a new one\n" +
+                    join(faults, "\n"));
+  std::error_code ignored;
+  for (const fs::path& path : damaged)
+    if (set_aside) fs::rename(path, folder_ / ("damaged-" + path.filename().string()), ignored);
+  notes.insert(notes.end(), faults.begin(), faults.end());
+  return found.back();
 }
 
 uint64_t CheckpointFolder::bytes() const {

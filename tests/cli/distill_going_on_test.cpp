@@ -87,11 +87,13 @@ TEST(DistillGoingOn, where_no_checkpoint_is_good_the_run_stops_and_keeps_them) {
     file.seekp(5000);
     file.put('\x5a');
   }
-  const CommandResult result = run.run("run", {"--resume"});
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("no checkpoint is good"));
-  EXPECT_EQ(run.bytes("run/metrics.jsonl"), metrics);
-  EXPECT_EQ(run.checkpoints("run").size(), count);
+  for (int tries = 0; tries < 2; ++tries) {
+    const CommandResult result = run.run("run", {"--resume"});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.err, HasSubstr("no checkpoint is good"));
+    EXPECT_EQ(run.bytes("run/metrics.jsonl"), metrics);
+    EXPECT_EQ(run.checkpoints("run").size(), count);
+  }
 }
 
 TEST(DistillGoingOn, a_report_never_touches_checkpoints_nor_shows_an_older_state) {
