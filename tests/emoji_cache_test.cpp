@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <cmath>
 #include <set>
 
@@ -98,9 +99,9 @@ TEST(Ligatures, a_damaged_table_is_refused_at_every_length) {
     EXPECT_THAT(user_error([&] { Ligatures(std::span(whole).first(size), "font"); }), HasSubstr("the font is damaged")) << size;
 }
 
-Bitmap one_colour(int width, int height, std::vector<uint8_t> bgra) {
-  Bitmap bitmap{width, height, {}};
-  for (int i = 0; i < width * height; ++i) bitmap.bgra.insert(bitmap.bgra.end(), bgra.begin(), bgra.end());
+Bitmap one_colour(int width, int height, const std::array<uint8_t, 4>& bgra) {
+  Bitmap bitmap{width, height, std::vector<uint8_t>(static_cast<size_t>(width * height) * 4)};
+  for (size_t i = 0; i < bitmap.bgra.size(); ++i) bitmap.bgra[i] = bgra[i % 4];
   return bitmap;
 }
 
