@@ -32,6 +32,11 @@ std::string duration(double seconds) {
   return std::to_string(whole / 3600) + " h " + std::to_string(whole % 3600 / 60) + " min";
 }
 
+std::function<void()>& beat_of_process() {
+  static std::function<void()> beat;
+  return beat;
+}
+
 void put(const std::string& text) { [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size()); }
 
 }  // namespace
@@ -66,8 +71,11 @@ Progress::~Progress() {
     show(Clock::now(), true);
 }
 
+void on_progress(std::function<void()> beat) { beat_of_process() = std::move(beat); }
+
 void Progress::add(uint64_t amount, std::string_view item) {
   done_ += amount;
+  if (beat_of_process()) beat_of_process()();
   if (silent_) return;
   const Clock::time_point now = Clock::now();
   if (now - start_ < kBeforeFirst ||

@@ -3,12 +3,9 @@
 #include "core/base/error.h"
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
-#include "core/report/report.h"
+#include "core/cli/recipe_plugins.h"
 #include "core/train/dry_run.h"
 #include "core/train/run.h"
-#include "plugins/loss_adapter.h"
-#include "plugins/prune_adapter.h"
-#include "plugins/registry.h"
 
 namespace espalier::cli {
 namespace {
@@ -21,61 +18,20 @@ struct Options {
   bool resume = false, dry_run = false;
 };
 
-/// The plugins of a recipe with their parameters, all checked before anything is read.
-class RecipePlugins {
- public:
-  RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors) {
-    for (const train::LossSpec& loss : recipe.losses)
-      add(plugins::kLossKind, loss.plugin, train::loss_host_keys(), recipe, registry, errors);
-    for (const train::StageSpec& stage : recipe.stages)
-      if (stage.prune) add(plugins::kPruneKind, *stage.prune, train::prune_host_keys(), recipe, registry, errors);
-  }
-
-  struct Use {
-    const plugins::Component* component;
-    plugins::ParamValues params;
-  };
-  const Use& of(const train::PluginUse& use) const { return uses_.at(use.table); }
-
- private:
-  void add(std::string_view kind, const train::PluginUse& use, const std::vector<std::string>& host_keys,
-           const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors) {
-    if (use.id.empty()) return;  // reported by the recipe's reader
-    try {
-      const plugins::Component& component = registry.find(kind, use.id);
-      uses_.emplace(use.table,
-                    Use{&component, plugins::resolve_params(component.params, {use.table, recipe.file.string(), host_keys, {}},
-                                                            use.id, errors)});
-    } catch (const UserError& error) {
-      errors.add(use.place + ": " + error.what());
-    }
-  }
-
-  std::map<const toml::table*, Use> uses_;
-};
-
 void run_distill(const Options& options, CommandContext& context) {
   ErrorList errors;
   const train::Recipe recipe = train::read_recipe(options.recipe, options.sets, errors);
   const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
-  const RecipePlugins plugins(recipe, registry, errors);
+  const auto plugins = std::make_shared<const RecipePlugins>(recipe, registry, errors);
   if (options.out.empty() && !options.dry_run)
     errors.add("[distill] --out is missing; give a new folder for the run, or --dry-run to see what it would be");
   errors.throw_if_any();
 
-  train::Services services;
-  services.backend =
+  const train::Services services = services_of_run(
+      context, plugins,
       choose_backend(context, options.backend,
-                     options.threads ? std::vector{"threads=" + std::to_string(*options.threads)} : std::vector<std::string>{});
-  services.make_loss = [&](const train::PluginUse& use) {
-    return plugins::make_loss(*plugins.of(use).component, plugins.of(use).params);
-  };
-  services.make_pruner = [&](const train::PluginUse& use) {
-    return plugins::make_pruner(*plugins.of(use).component, plugins.of(use).params);
-  };
-  services.say = [&](const std::string& line) { say_notes(context, {line}); };
+                     options.threads ? std::vector{"threads=" + std::to_string(*options.threads)} : std::vector<std::string>{}));
   if (options.dry_run) return train::dry_run(recipe, services, context.out);
-  services.report = report::write_report;
   train::run_recipe(recipe, {options.out, options.resume}, services);
   context.out << (options.out / "student").string() << '\n';
 }

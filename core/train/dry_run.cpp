@@ -2,19 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <ostream>
 
 #include "core/base/memory_limit.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
+#include "core/train/measure_step.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
 
 namespace espalier::train {
 namespace {
-
-constexpr int kMeasuredSteps = 2;  // the first one packs the teacher's weights
 
 std::string duration(double seconds) {
   if (seconds < 120) return fmt::format("{:.0f} s", seconds);
@@ -44,18 +42,6 @@ void print_stages(const Recipe& recipe, const std::vector<StagePreview>& stages,
         << '\n';
 }
 
-/// The student that `stage` trains, with all it keeps.
-std::unique_ptr<Student> student_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages,
-                                    size_t stage) {
-  release_freed_memory();
-  auto student = std::make_unique<Student>(make_structure(models.base, models.start), models.weights, recipe.train.optimizer,
-                                           recipe.train.ema_decay.has_value());
-  for (size_t i = 0; i <= stage; ++i)
-    if (!stages[i].step.removals.empty()) student = student->pruned(models.base, stages[i].step, recipe.train.optimizer);
-  release_freed_memory();
-  return student;
-}
-
 }  // namespace
 
 void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) {
@@ -76,22 +62,10 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   require_memory(needs);
 
   const size_t stage = largest_stage(stages);
-  const std::unique_ptr<Student> student = student_of(recipe, models, stages, stage);
-  Teacher teacher{models.teacher ? models.teacher->weights : nullptr, std::make_shared<exec::SharedParams>(),
-                  recipe.train.teacher_mapped};
-  Trainer trainer(recipe, services, losses, *source, *student, models.teacher ? &models.teacher->tree : nullptr, teacher);
-  double last_ms = 0;
-  Position at;
-  for (int i = 0; i < kMeasuredSteps; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    trainer.step(at, nullptr);
-    last_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-    ++at.step, ++at.planned;
-  }
-  if (source->validation_batches() > 0) trainer.validate(at);
+  const double step_s = measure_step_s(recipe, models, stages, stage, services, losses, *source);
   out << fmt::format("\nmeasured on {}, with the student of stage {}: {:.3f} s for each step, {} for {} steps; peak memory {}\n",
-                     services.backend ? services.backend->describe() : "the reference", stage, last_ms / 1000,
-                     duration(last_ms / 1000 * static_cast<double>(recipe.planned_steps())), with_commas(recipe.planned_steps()),
+                     services.backend ? services.backend->describe() : "the reference", stage, step_s,
+                     duration(step_s * static_cast<double>(recipe.planned_steps())), with_commas(recipe.planned_steps()),
                      human_bytes(peak_memory_bytes()));
 }
 

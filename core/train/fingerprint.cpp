@@ -31,6 +31,8 @@ std::string of_data(const DataSpec& data) {
 
 }  // namespace
 
+std::string name_of_stage_teacher(size_t stage) { return "the teacher of stage " + std::to_string(stage); }
+
 std::map<std::string, std::string> fingerprints_of(const Recipe& recipe, const Models& models) {
   std::map<std::string, std::string> prints{{"data", of_data(recipe.data)}};
   if (models.teacher && models.teacher->weights) prints["teacher"] = of_tensors(*models.teacher->weights);
@@ -38,7 +40,7 @@ std::map<std::string, std::string> fingerprints_of(const Recipe& recipe, const M
   for (size_t stage = 0; stage < recipe.stages.size(); ++stage) {
     if (!recipe.stages[stage].teacher) continue;
     const std::optional<model::Model> teacher = teacher_of(recipe, models, stage);
-    if (teacher && teacher->weights) prints["the teacher of stage " + std::to_string(stage)] = of_tensors(*teacher->weights);
+    if (teacher && teacher->weights) prints[name_of_stage_teacher(stage)] = of_tensors(*teacher->weights);
   }
   return prints;
 }

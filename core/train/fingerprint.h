@@ -8,6 +8,9 @@
 
 namespace espalier::train {
 
+/// "the teacher of stage 2".
+std::string name_of_stage_teacher(size_t stage);
+
 /// Name → sha256: "teacher", "student" (of [student]), "the teacher of stage 2", "data". Weights count with the name, type, shape
 /// and the 64 bytes at either end of every tensor, a cache with its index, replayed batches as weights do: enough to notice
 /// another model, other weights of the same model, or a cache that was made anew, without reading gigabytes. Cost: two pages of

@@ -9,11 +9,13 @@
 
 namespace espalier::train {
 
-distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, const Structure& student,
+distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, size_t stage, const Structure& student,
                                 const model::BlockTree* teacher, const data::BatchShape& shape,
                                 std::vector<std::string>* left_out) {
   std::vector<distill::LossUse> uses;
+  std::vector<size_t> index;  // of each use in the recipe
   for (size_t i = 0; i < losses.made.size(); ++i) {
+    if (!recipe.losses[i].in_stage(stage)) continue;
     distill::LossUse use{.loss = losses.made[i].get(), .name = recipe.losses[i].name, .pairs = {}};
     const distill::PairsRequest request = use.loss->pairs();
     if (request.wanted) {
@@ -24,11 +26,14 @@ distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, cons
           distill::feature_pairs(*teacher, student.tree, student.origins ? &*student.origins : nullptr, request, left_out);
     }
     uses.push_back(std::move(use));
+    index.push_back(i);
   }
   distill::JointOptions options{.batch = shape.batch, .height = shape.height, .width = shape.width, .tokens = shape.tokens};
   options.predicts_v = recipe.predicts_v;
   options.weights_are_inputs = true;
-  return distill::build_joint_graph(teacher, student.tree, uses, options);
+  distill::JointGraph joint = distill::build_joint_graph(teacher, student.tree, uses, options);
+  for (distill::JointTerm& term : joint.terms) term.use = index[term.use];
+  return joint;
 }
 
 std::string gradient_name(const std::string& tensor) { return "d." + tensor; }

@@ -21,9 +21,10 @@ struct Losses {
   std::vector<std::unique_ptr<distill::LossStrategy>> made;
 };
 
-/// Teacher (null: none) and student on batches of `shape`; the student's tensors are inputs of the graph. `left_out`, where
-/// given, gets a line for each feature without a counterpart. Errors: those of feature_pairs and build_joint_graph.
-distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, const Structure& student,
+/// Teacher (null: none) and student on batches of `shape`, with the losses of `stage`; the student's tensors are inputs of the
+/// graph. A term's `use` is the index of its [[loss]]. `left_out`, where given, gets a line for each feature without a
+/// counterpart. Errors: those of feature_pairs and build_joint_graph.
+distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, size_t stage, const Structure& student,
                                 const model::BlockTree* teacher, const data::BatchShape& shape,
                                 std::vector<std::string>* left_out);
 

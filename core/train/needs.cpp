@@ -85,6 +85,29 @@ Parts pruning_parts(const Recipe& recipe, const Models& models, const std::vecto
   return most;
 }
 
+double flops_of(const Graph& graph) {
+  double sum = 0;
+  for (const Node& node : graph.nodes()) {
+    if (node.kind != NodeKind::kOp) continue;
+    const Cost cost = (*node.op->cost)(graph.call(node));
+    sum += cost.flops + cost.other_flops;
+  }
+  return sum;
+}
+
+/// The one with most parameters, and those with losses that it has not.
+std::vector<size_t> stages_that_may_need_most(const Recipe& recipe, const std::vector<StagePreview>& stages) {
+  const size_t largest = largest_stage(stages);
+  std::vector<size_t> chosen{largest};
+  for (size_t i = 0; i < stages.size(); ++i)
+    for (const LossSpec& loss : recipe.losses)
+      if (loss.in_stage(i) && !loss.in_stage(largest)) {
+        chosen.push_back(i);
+        break;
+      }
+  return chosen;
+}
+
 }  // namespace
 
 uint64_t Needs::memory_bytes() const { return sum_of(memory); }
@@ -98,19 +121,26 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   const bool with_ema = recipe.train.ema_decay.has_value();
   const model::BlockTree* teacher = models.teacher ? &models.teacher->tree : nullptr;
   uint64_t training = 0, validation = 0;
+  double flops = 0;
   PackedCopies packed;
   std::vector<lower::CallList> lists;  // kept to the end: a run holds such graphs too, and they count
-  for (const data::BatchShape& shape : source.buckets()) {
-    const distill::JointGraph joint = joint_graph(recipe, losses, structure, teacher, shape, nullptr);
-    lower::CallList calls = training_calls(joint, training_options(recipe.train), services.backend);
-    training += calls.arena_bytes;
-    packed.add(calls);
-    lists.push_back(std::move(calls));
-    if (source.validation_batches() == 0) continue;
-    lower::CallList validating = validation_calls(joint, services.backend);
-    validation += validating.arena_bytes;
-    packed.add(validating);
-    lists.push_back(std::move(validating));
+  for (const size_t stage : stages_that_may_need_most(recipe, stages)) {
+    uint64_t training_here = 0, validation_here = 0;
+    lists.clear();
+    for (const data::BatchShape& shape : source.buckets()) {
+      const distill::JointGraph joint = joint_graph(recipe, losses, stage, stages[stage].after, teacher, shape, nullptr);
+      lower::CallList calls = training_calls(joint, training_options(recipe.train), services.backend);
+      training_here += calls.arena_bytes;
+      flops = std::max(flops, flops_of(*calls.graph) * static_cast<double>(recipe.train.accumulate));
+      packed.add(calls);
+      lists.push_back(std::move(calls));
+      if (source.validation_batches() == 0) continue;
+      lower::CallList validating = validation_calls(joint, services.backend);
+      validation_here += validating.arena_bytes;
+      packed.add(validating);
+      lists.push_back(std::move(validating));
+    }
+    training = std::max(training, training_here), validation = std::max(validation, validation_here);
   }
   Needs needs;
   needs.memory = {{"student: weights, gradients, optimizer" + std::string(with_ema ? ", average" : ""),
@@ -130,12 +160,14 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   pruning.emplace_back("program, and what is read already", without_graphs);
   needs.pruning = sum_of(pruning) > sum_of(needs.memory);
   if (needs.pruning) needs.memory = std::move(pruning);
+  needs.step_flops = flops;
   const uint64_t gradients = static_cast<uint64_t>(largest.parameters) * 4;
   const uint64_t checkpoint = training_bytes(structure.tree, recipe.train.optimizer, with_ema) - gradients;
   const bool keeps_before =
       std::any_of(recipe.stages.begin(), recipe.stages.end(), [](const StageSpec& s) { return s.until.has_value(); });
-  needs.disk_bytes = checkpoint * static_cast<uint64_t>(recipe.train.keep_checkpoints + 1 + (keeps_before ? 1 : 0)) +
-                     static_cast<uint64_t>(stages.back().parameters) * size_of(recipe.train.save_dtype) * (with_ema ? 2 : 1);
+  needs.student_bytes = static_cast<uint64_t>(stages.back().parameters) * size_of(recipe.train.save_dtype) * (with_ema ? 2 : 1);
+  needs.disk_bytes =
+      checkpoint * static_cast<uint64_t>(recipe.train.keep_checkpoints + 1 + (keeps_before ? 1 : 0)) + needs.student_bytes;
   return needs;
 }
 

@@ -16,6 +16,8 @@ struct Needs {
   std::vector<std::pair<std::string, uint64_t>> memory;  // part → bytes, at the moment that needs most
   bool pruning = false;                                  // that is when a stage prunes, and not when one trains
   uint64_t disk_bytes = 0;                               // checkpoints that exist at once, and the students at the end
+  uint64_t student_bytes = 0;                            // of them, what stays: the students
+  double step_flops = 0;                                 // of forward and backward of the largest stage
   uint64_t memory_bytes() const;
 };
 

@@ -28,7 +28,7 @@ std::vector<Value> append_step(Builder& b, const OptimizerSpec& spec, Value weig
 /// What changes from step to step. `t` counts from 1; `gradient_scale` is clipping over accumulation.
 std::array<float, 4> hyper_of(const OptimizerSpec& spec, double lr, double gradient_scale, int64_t t);
 
-/// The learning rate of step `t` (from 0) of `planned`.
+/// The learning rate of step `t` (from 0) of `planned`: of the run, or of the stage where the schedule is for each.
 ///
 /// Formula: warm-up is linear, the first step takes lr / warmup; cosine: from lr down to lr · final_share over the steps after
 /// warm-up, as transformers' get_cosine_schedule_with_warmup.

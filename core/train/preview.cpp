@@ -83,8 +83,11 @@ std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& mod
       } catch (const UserError& error) {
         errors.add(fmt::format("{}: stage {}: {}", place_of_stage(recipe, i, "teacher"), i, error.what()));
       }
-    if (stages.empty() || !stage.step.removals.empty()) {
-      stage.terms = joint_graph(recipe, losses, now, teacher, source.buckets().at(0), nullptr).terms;
+    const bool other_losses = i > 0 && std::any_of(recipe.losses.begin(), recipe.losses.end(), [i](const LossSpec& loss) {
+                                return loss.in_stage(i) != loss.in_stage(i - 1);
+                              });
+    if (stages.empty() || !stage.step.removals.empty() || other_losses) {
+      stage.terms = joint_graph(recipe, losses, i, now, teacher, source.buckets().at(0), nullptr).terms;
       terms.push_back(stage.terms);
     } else {
       stage.terms = terms.back();

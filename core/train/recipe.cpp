@@ -30,6 +30,7 @@ class Reader {
     train();
     losses();
     stages();
+    losses_of_stages();
     top_.finish();
     if (!recipe_.root->contains("teacher") && !recipe_.root->contains("student"))
       errors_.add(file_ +
@@ -78,14 +79,16 @@ class Reader {
   std::optional<fs::path> path_at(io::TomlReader& reader, const toml::table& table, const char* key) {
     const std::optional<std::string> given = reader.string(key);
     if (!given) return std::nullopt;
-    const fs::path path = absolute(*given);
+    const fs::path path = absolute(*given, *table.get(key));
     if (!fs::exists(path)) reader.fault(key, "'" + printable(*given) + "' is not there (looked for " + path.string() + ")");
     *const_cast<toml::table&>(table).get(key)->as_string() = path.string();  // the recipe's own copy; the node keeps its place
     return path;
   }
   /// Links stay as they are: what a link's name says (".json", "unet"), the file it leads to need not.
-  fs::path absolute(const std::string& given) const {
-    const fs::path path = (fs::absolute(recipe_.file).parent_path() / given).lexically_normal();
+  fs::path absolute(const std::string& given, const toml::node& node) const {
+    const auto& of = node.source().path;  // of --set that is no file
+    const bool other = of != nullptr && *of != file_ && fs::is_regular_file(*of);
+    const fs::path path = (fs::absolute(other ? fs::path(*of) : recipe_.file).parent_path() / given).lexically_normal();
     return path.has_filename() ? path : path.parent_path();  // "unet/"
   }
 
@@ -138,7 +141,7 @@ class Reader {
     if (!names) return;
     toml::array resolved;
     for (const std::string& name : *names) {
-      recipe_.data.files.push_back(absolute(name));
+      recipe_.data.files.push_back(absolute(name, *table.get("files")));
       if (!fs::exists(recipe_.data.files.back())) reader.fault("files", "'" + printable(name) + "' is not there");
       resolved.push_back(recipe_.data.files.back().string());
     }
@@ -204,6 +207,7 @@ class Reader {
       integer(reader, "start", 0, int64_t{1} << 40, loss.start);
       integer(reader, "end", 0, int64_t{1} << 40, loss.end);
       if (loss.end != 0 && loss.end <= loss.start) reader.fault("end", "'end' must be after 'start'");
+      if (const toml::array* stages = reader.array("stages")) stages_of(reader, *stages, loss);
       if (const Table weights = reader.table("weights"))
         for (const auto& [glob, node] : *weights) {
           const std::optional<double> factor = node.value<double>();
@@ -215,6 +219,28 @@ class Reader {
         }
       recipe_.losses.push_back(std::move(loss));
     }
+  }
+
+  void stages_of(io::TomlReader& reader, const toml::array& given, LossSpec& loss) {
+    for (const toml::node& node : given) {
+      const std::optional<int64_t> stage = node.is_integer() ? node.value<int64_t>() : std::nullopt;
+      if (!stage || *stage < 0)
+        return reader.fault("stages", "'stages' must be numbers of stages, from 0: those in which this loss is there");
+      loss.stages.push_back(static_cast<size_t>(*stage));
+    }
+    if (given.empty()) reader.fault("stages", "'stages' is empty; leave it out for a loss of all stages");
+  }
+
+  /// Each stage of a loss is there, and each stage that trains has a loss.
+  void losses_of_stages() {
+    for (const LossSpec& loss : recipe_.losses)
+      for (const size_t stage : loss.stages)
+        if (stage >= recipe_.stages.size())
+          errors_.add(fmt::format("{}: 'stages' has {}, and the recipe's {} stage{} numbered from 0", loss.plugin.place, stage,
+                                  recipe_.stages.size(), recipe_.stages.size() == 1 ? " is" : "s are"));
+    for (size_t i = 0; i < recipe_.stages.size() && !recipe_.losses.empty(); ++i)
+      if (std::none_of(recipe_.losses.begin(), recipe_.losses.end(), [i](const LossSpec& loss) { return loss.in_stage(i); }))
+        errors_.add(fmt::format("{}: no [[loss]] is there in stage {}; each 'stages' leaves it out", file_, i));
   }
 
   void train() {
@@ -294,6 +320,9 @@ class Reader {
     choice(reader, "use", {"constant", "cosine"}, spec.use);
     integer(reader, "warmup", 0, int64_t{1} << 40, spec.warmup);
     if (spec.use == "cosine") number(reader, "final_share", 0, 1, spec.final_share);
+    std::string per = "run";
+    choice(reader, "per", {"run", "stage"}, per);
+    spec.per_stage = per == "stage";
     reader.finish();
   }
 
@@ -348,12 +377,16 @@ class Reader {
 }  // namespace
 
 const std::vector<std::string>& loss_host_keys() {
-  static const std::vector<std::string> keys{"use", "name", "weight", "weights", "start", "end"};
+  static const std::vector<std::string> keys{"use", "name", "weight", "weights", "start", "end", "stages"};
   return keys;
 }
 const std::vector<std::string>& prune_host_keys() {
   static const std::vector<std::string> keys{"use"};
   return keys;
+}
+
+bool LossSpec::in_stage(size_t stage) const {
+  return stages.empty() || std::find(stages.begin(), stages.end(), stage) != stages.end();
 }
 
 int64_t Recipe::planned_steps() const {
@@ -363,10 +396,15 @@ int64_t Recipe::planned_steps() const {
 }
 
 Recipe read_recipe(const fs::path& file, const std::vector<std::string>& sets, ErrorList& errors) {
+  auto root = std::make_shared<toml::table>(io::parse_toml(read_text(file), file.string()));
+  for (const std::string& set : sets) lay_over(*root, set, errors);
+  return recipe_of_table(file, std::move(root), errors);
+}
+
+Recipe recipe_of_table(const fs::path& file, std::shared_ptr<toml::table> root, ErrorList& errors) {
   Recipe recipe;
   recipe.file = file;
-  recipe.root = std::make_shared<toml::table>(io::parse_toml(read_text(file), file.string()));
-  for (const std::string& set : sets) lay_over(*recipe.root, set, errors);
+  recipe.root = std::move(root);
   Reader(recipe, errors).run();
   return recipe;
 }

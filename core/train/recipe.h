@@ -31,6 +31,8 @@ struct LossSpec {
   double weight = 1;
   std::vector<std::pair<std::string, double>> weights;  // glob over its terms' keys → factor, on top of `weight`
   int64_t start = 0, end = 0;                           // steps [start, end) in which it counts; end 0: to the end
+  std::vector<size_t> stages;                           // of which it is a loss; empty: of all
+  bool in_stage(size_t stage) const;
 };
 
 /// Defaults are those of PyTorch's AdamW; adafactor's differ, and are those of torch.optim.Adafactor.
@@ -47,6 +49,7 @@ struct LrSchedule {
   std::string use = "constant";  // constant | cosine
   int64_t warmup = 0;            // steps from 0 to the full rate
   double final_share = 0;        // cosine: what is left of lr at the end
+  bool per_stage = false;        // begins anew with each stage
 };
 
 /// Checked at the end of a stage: met when the metric is below (or above) a number.
@@ -114,6 +117,10 @@ const std::vector<std::string>& prune_host_keys();
 /// missing keys, paths that are not there, other noise than the teachers' scheduler_config.json have (trained_noise.h), from
 /// which [diffusion] also takes what it leaves out. Errors: UserError at once for a file that cannot be read or is no TOML.
 Recipe read_recipe(const std::filesystem::path& file, const std::vector<std::string>& sets, ErrorList& errors);
+
+/// The same of a table that was read from `file` and has nodes of other files laid over it: a path in one of these is relative to
+/// the file that its node is of.
+Recipe recipe_of_table(const std::filesystem::path& file, std::shared_ptr<toml::table> root, ErrorList& errors);
 
 /// The recipe as TOML with every default of the host filled in, keys sorted, paths absolute: equal recipes give equal text.
 std::string resolved_text(const Recipe& recipe);

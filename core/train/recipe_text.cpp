@@ -44,6 +44,7 @@ void fill_train(toml::table& table, const TrainSpec& train) {
   fill(lr, "use", train.lr_schedule.use);
   fill(lr, "warmup", train.lr_schedule.warmup);
   if (train.lr_schedule.use == "cosine") fill(lr, "final_share", train.lr_schedule.final_share);
+  fill(lr, "per", std::string(train.lr_schedule.per_stage ? "stage" : "run"));
 }
 
 }  // namespace

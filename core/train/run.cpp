@@ -55,6 +55,9 @@ class Run {
       checkpoint();
       throw Interrupted(fmt::format("[{}] stopped before step {}; the same command with --resume goes on from there",
                                     folder_.path().string(), state_.position.step));
+    } catch (const Halted&) {
+      checkpoint();
+      throw;
     }
     say(fmt::format("{}: {} steps; the student is in {}", folder_.path().string(), state_.position.step,
                     (folder_.path() / "student").string()));
@@ -89,8 +92,12 @@ class Run {
     if (needs.disk_bytes > there) require_free_space(folder_.path(), needs.disk_bytes - there);
   }
 
-  void require_same_inputs(const std::map<std::string, std::string>& inputs) const {
+  /// Teachers of stages that are still to come may be others: nothing of them is in the run yet, which may have its first stages
+  /// from another one.
+  void require_same_inputs(const std::map<std::string, std::string>& inputs) {
     std::vector<std::string> changed;
+    for (size_t i = static_cast<size_t>(state_.position.stage) + (state_.position.pruned ? 1 : 0); i < recipe_.stages.size(); ++i)
+      state_.inputs.erase(name_of_stage_teacher(i));
     for (const auto& [name, print] : state_.inputs)
       if (const auto at = inputs.find(name); at == inputs.end() || at->second != print) changed.push_back(name);
     if (!changed.empty())
@@ -98,6 +105,7 @@ class Run {
           fmt::format("[{}] other inputs than the run began with: {}; a run goes on with its own, so bring them back "
                       "or begin a new one",
                       folder_.path().string(), join(changed, ", ")));
+    state_.inputs = inputs;
   }
 
   void take(const fs::path& checkpoint) {
@@ -133,6 +141,8 @@ class Run {
     NamedNumbers row = trainer_->validate(state_.position);
     if (!row.empty() && state_.validated != state_.position.step) metrics_->row(state_.position.step, row);
     state_.validated = state_.position.step;
+    if (!row.empty() && services_.watcher.go_on && !services_.watcher.go_on(state_.position.step, row))
+      throw Halted(fmt::format("[{}] halted at step {}", folder_.path().string(), state_.position.step));
     return row;
   }
 
@@ -177,8 +187,8 @@ class Run {
     teacher_ = teacher_of(recipe_, models_, static_cast<size_t>(state_.position.stage));
     Teacher teacher{nullptr, std::make_shared<exec::SharedParams>(), recipe_.train.teacher_mapped};
     if (teacher_) teacher.weights = teacher_->weights;
-    trainer_ = std::make_unique<Trainer>(recipe_, services_, losses_, *source_, *student_, teacher_ ? &teacher_->tree : nullptr,
-                                         teacher);
+    trainer_ = std::make_unique<Trainer>(recipe_, services_, losses_, static_cast<size_t>(state_.position.stage), *source_,
+                                         *student_, teacher_ ? &teacher_->tree : nullptr, teacher);
     trainer_stage_ = state_.position.stage;
     trainer_->terms();
     for (const std::string& note : trainer_->notes()) say(note);
@@ -239,6 +249,7 @@ class Run {
     at.stage_step = at.attempt = 0;
     at.pruned = false;
     checkpoint();
+    if (services_.watcher.stage_done) services_.watcher.stage_done(static_cast<size_t>(at.stage), checkpoints_.of(at));
     if (fs::exists(before)) checkpoints_.remove(before);
   }
 

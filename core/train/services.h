@@ -1,17 +1,27 @@
 #pragma once
 // What a run needs from outside: the backend, and the plugins that its recipe names. `cli` fills it in; core links no plugin.
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "core/distill/loss.h"
 #include "core/lower/backend.h"
 #include "core/prune/strategy.h"
+#include "core/train/metrics.h"
 #include "core/train/recipe.h"
 
 namespace espalier::train {
 
 struct FinishedRun;
+
+/// What a program that looks after many runs is told and decides. All may be empty.
+struct RunWatcher {
+  /// After each validation, with the updates made and its numbers: false stops the run there.
+  std::function<bool(int64_t step, const NamedNumbers& numbers)> go_on = {};
+  /// `stages` are behind the run, and `checkpoint` is the state after them.
+  std::function<void(size_t stages, const std::filesystem::path& checkpoint)> stage_done = {};
+};
 
 struct Services {
   std::shared_ptr<lower::Backend> backend;  // null: the built-in reference
@@ -19,6 +29,7 @@ struct Services {
   std::function<std::unique_ptr<prune::PruneStrategy>(const PluginUse&)> make_pruner;
   std::function<void(const std::string&)> say;          // a line for people
   std::function<void(const FinishedRun&)> report = {};  // writes RUN/report.html; empty: none is written
+  RunWatcher watcher = {};
 };
 
 }  // namespace espalier::train

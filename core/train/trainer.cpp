@@ -19,11 +19,12 @@ double ms_since(Clock::time_point begin) { return std::chrono::duration<double, 
 
 }  // namespace
 
-Trainer::Trainer(const Recipe& recipe, const Services& services, const Losses& losses, data::Source& source, Student& student,
-                 const model::BlockTree* teacher_tree, Teacher teacher)
+Trainer::Trainer(const Recipe& recipe, const Services& services, const Losses& losses, size_t stage, data::Source& source,
+                 Student& student, const model::BlockTree* teacher_tree, Teacher teacher)
     : recipe_(recipe),
       services_(services),
       losses_(losses),
+      stage_(stage),
       source_(source),
       student_(student),
       teacher_tree_(teacher_tree),
@@ -34,7 +35,7 @@ Trainer::~Trainer() = default;
 
 distill::JointGraph Trainer::joint_of(size_t bucket) {
   notes_.clear();
-  return joint_graph(recipe_, losses_, student_.structure(), teacher_tree_, source_.buckets().at(bucket), &notes_);
+  return joint_graph(recipe_, losses_, stage_, student_.structure(), teacher_tree_, source_.buckets().at(bucket), &notes_);
 }
 
 BatchStep& Trainer::training_step(size_t bucket) {
@@ -108,7 +109,9 @@ NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
     row.emplace_back(terms_[k].key, static_cast<float>(sums[k] / static_cast<double>(parts)));
   row.emplace_back("grad_norm", static_cast<float>(norm));
   const TrainSpec& train = recipe_.train;
-  const double lr = learning_rate(train.optimizer, train.lr_schedule, at.planned, recipe_.planned_steps());
+  const bool of_stage = train.lr_schedule.per_stage;
+  const double lr = learning_rate(train.optimizer, train.lr_schedule, of_stage ? at.stage_step : at.planned,
+                                  of_stage ? recipe_.stages[stage_].steps : recipe_.planned_steps());
   if (metrics != nullptr) metrics->row(at.step, row, {{"lr", static_cast<float>(lr)}, {"stage", static_cast<float>(at.stage)}});
   const double scale = train.clip_norm ? std::min(1.0, *train.clip_norm / (norm + 1e-6)) : 1.0;
   const double decay = train.ema_decay ? ema_decay(*train.ema_decay, at.planned + 1) : 0;

@@ -28,8 +28,8 @@ class Trainer {
  public:
   /// Builds nothing yet: a bucket's executables are made at its first batch. `student` and `source` must outlive it;
   /// `teacher_tree` is null without a teacher.
-  Trainer(const Recipe& recipe, const Services& services, const Losses& losses, data::Source& source, Student& student,
-          const model::BlockTree* teacher_tree, Teacher teacher);
+  Trainer(const Recipe& recipe, const Services& services, const Losses& losses, size_t stage, data::Source& source,
+          Student& student, const model::BlockTree* teacher_tree, Teacher teacher);
   ~Trainer();
 
   /// One update, logged (where `metrics` is given) before it is made: a row step, total, terms, grad_norm.
@@ -54,6 +54,7 @@ class Trainer {
   const Recipe& recipe_;
   const Services& services_;
   const Losses& losses_;
+  size_t stage_;
   data::Source& source_;
   Student& student_;
   const model::BlockTree* teacher_tree_;

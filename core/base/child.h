@@ -1,0 +1,45 @@
+#pragma once
+// A process of our own, that ends with us.
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace espalier {
+
+/// How a child ended.
+struct ChildEnd {
+  int exit_code = 0;
+  int signal = 0;  // not 0: it died of this one
+  /// "exit code 3", "signal 9 (Killed)".
+  std::string text() const;
+};
+
+/// A running child. Destroying it kills it and waits. It is killed too when this process dies, however it does, unless it has
+/// become another user's.
+class Child {
+ public:
+  /// Starts `words[0]`, looked for on PATH, with stdin closed, stdout and stderr appended to `log`.
+  /// Errors: Error naming the program and the system's reason.
+  Child(const std::vector<std::string>& words, const std::filesystem::path& log);
+  Child(Child&& other) noexcept;
+  Child& operator=(Child&& other) noexcept;
+  ~Child();
+
+  pid_t pid() const { return pid_; }
+  /// How it ended; nothing while it runs.
+  std::optional<ChildEnd> poll();
+  void send(int signal) const;
+
+ private:
+  pid_t pid_ = -1;
+  std::optional<ChildEnd> end_;
+};
+
+/// This program's own file.
+std::filesystem::path own_program();
+
+}  // namespace espalier

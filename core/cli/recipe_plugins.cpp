@@ -1,0 +1,45 @@
+#include "core/cli/recipe_plugins.h"
+
+#include "core/base/error.h"
+#include "core/report/report.h"
+#include "plugins/loss_adapter.h"
+#include "plugins/prune_adapter.h"
+
+namespace espalier::cli {
+
+RecipePlugins::RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors) {
+  for (const train::LossSpec& loss : recipe.losses)
+    add(plugins::kLossKind, loss.plugin, train::loss_host_keys(), recipe, registry, errors);
+  for (const train::StageSpec& stage : recipe.stages)
+    if (stage.prune) add(plugins::kPruneKind, *stage.prune, train::prune_host_keys(), recipe, registry, errors);
+}
+
+void RecipePlugins::add(std::string_view kind, const train::PluginUse& use, const std::vector<std::string>& host_keys,
+                        const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors) {
+  if (use.id.empty()) return;  // reported by the recipe's reader
+  try {
+    const plugins::Component& component = registry.find(kind, use.id);
+    uses_.emplace(use.table,
+                  Use{&component, plugins::resolve_params(component.params, {use.table, recipe.file.string(), host_keys, {}},
+                                                          use.id, errors)});
+  } catch (const UserError& error) {
+    errors.add(use.place + ": " + error.what());
+  }
+}
+
+train::Services services_of_run(CommandContext& context, std::shared_ptr<const RecipePlugins> plugins,
+                                std::shared_ptr<lower::Backend> backend) {
+  train::Services services;
+  services.backend = std::move(backend);
+  services.make_loss = [plugins](const train::PluginUse& use) {
+    return plugins::make_loss(*plugins->of(use).component, plugins->of(use).params);
+  };
+  services.make_pruner = [plugins](const train::PluginUse& use) {
+    return plugins::make_pruner(*plugins->of(use).component, plugins->of(use).params);
+  };
+  services.say = [&context](const std::string& line) { say_notes(context, {line}); };
+  services.report = report::write_report;
+  return services;
+}
+
+}  // namespace espalier::cli

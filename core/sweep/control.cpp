@@ -1,0 +1,317 @@
+#include "core/sweep/control.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "core/base/child.h"
+#include "core/base/interrupt.h"
+#include "core/base/progress.h"
+#include "core/base/text.h"
+
+namespace espalier::sweep {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+constexpr auto kRest = std::chrono::milliseconds(20);           // between two looks, at least
+constexpr auto kBetweenTables = std::chrono::seconds(2);        // at least, while trials run
+constexpr auto kBetweenSteps = std::chrono::milliseconds(500);  // between two readings of how far trials are
+constexpr auto kAgain = std::chrono::milliseconds(200);         // before a trial that a worker did not get is offered again
+constexpr auto kForCheckpoints = std::chrono::minutes(10);      // for workers that were asked to stop
+constexpr size_t kTail = 1 << 13;                               // bytes of a log that a cause is looked for in
+
+std::string tail_of(const fs::path& file, size_t bytes) {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  if (!in) return "";
+  const auto size = static_cast<size_t>(in.tellg());
+  in.seekg(static_cast<std::streamoff>(size > bytes ? size - bytes : 0));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Steps that a run has made, from the end of its metrics.
+int64_t steps_of(const fs::path& metrics) {
+  const std::vector<std::string> lines = split(tail_of(metrics, kTail * 4), '\n');
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    const nlohmann::json row = nlohmann::json::parse(*line, nullptr, false);
+    if (row.is_object() && row.contains("step")) return row.value("step", int64_t{0}) + (row.contains("total") ? 1 : 0);
+  }
+  return 0;
+}
+
+std::string last_line(const fs::path& log) {
+  std::vector<std::string> lines = split(tail_of(log, kTail), '\n');
+  std::erase(lines, "");
+  return lines.empty() ? "its log is empty" : printable(lines.back(), 300);
+}
+
+struct Slot {
+  size_t trial;
+  int64_t number;
+  Child child;
+  int64_t starts;  // of the trial before this worker
+  int64_t sign = 0;
+  Clock::time_point sign_seen = Clock::now();
+  bool ended_by_us = false;
+};
+
+class Controller {
+ public:
+  Controller(const Store& store, const std::vector<Trial>& trials, const Rules& rules, const ControlOptions& options)
+      : store_(store),
+        trials_(trials),
+        rules_(rules),
+        options_(options),
+        scanner_(store, trials, rules),
+        steps_(trials.size(), 0) {}
+
+  SweepEnd run() {
+    const InterruptGuard guard;
+    const std::optional<LockFile> held = store_.hold();
+    if (!held)
+      throw UserError("[" + store_.folder().string() + "] another espalier sweep looks after this folder; wait for it to end");
+    scanner_.look();
+    progress_ = std::make_unique<Progress>("sweep", steps_left());
+    while (!over()) {
+      if (interrupt_requested()) stop_for_the_user();
+      reap();
+      end_stalled();
+      fill();
+      show();
+      tables(false);
+      rest();
+    }
+    stop_workers();
+    settle_waiting();
+    progress_.reset();
+    remove_shared();
+    tables(true);
+    return end();
+  }
+
+ private:
+  std::set<size_t> taken() const {
+    std::set<size_t> indices;
+    for (const Slot& slot : slots_) indices.insert(slot.trial);
+    return indices;
+  }
+
+  bool over() {
+    const auto begin = Clock::now();
+    scanner_.look(taken());
+    look_took_ = Clock::now() - begin;
+    if (too_many_failed()) return true;
+    if (!slots_.empty()) return false;
+    const auto& states = scanner_.states();
+    const bool others = std::any_of(states.begin(), states.end(), [](const TrialState& s) { return !s.settled && s.claimed; });
+    return !others && candidates(states, rules_.stop, rules_.objective).empty();
+  }
+
+  bool too_many_failed() {
+    int64_t failed = 0;
+    for (size_t i = 0; i < trials_.size(); ++i) failed += scanner_.outcome(i) && scanner_.outcome(i)->state == "failed" ? 1 : 0;
+    const bool fast = rules_.workers.on_failure == "fail-fast" && failed > 0;
+    const bool many = rules_.workers.max_failures && failed > *rules_.workers.max_failures;
+    if ((fast || many) && !stopped_) {
+      stopped_ = true;
+      options_.say(fmt::format("{} trial{} failed: the sweep stops, as [workers] {} asks", failed,
+                               failed == 1 ? " has" : "s have", fast ? "on_failure = \"fail-fast\"" : "max_failures"));
+    }
+    return stopped_;
+  }
+
+  void fill() {
+    if (static_cast<int64_t>(slots_.size()) >= options_.jobs) return;
+    for (const size_t index : candidates(scanner_.states(), rules_.stop, rules_.objective)) {
+      const auto wait = not_before_.find(index);
+      if (wait != not_before_.end() && Clock::now() < wait->second) continue;
+      start(index);
+      return;  // what it begins with is now taken: look again
+    }
+  }
+
+  void start(size_t index) {
+    const Trial& trial = trials_[index];
+    int64_t number = 0;
+    while (std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.number == number; })) ++number;
+    const int64_t starts = history_of(index).starts;
+    slots_.push_back(
+        {index, number, Child(options_.worker(trial, number), store_.log(trial.id)), starts, store_.last_sign_ns(trial.id)});
+  }
+
+  History history_of(size_t index) const {
+    std::ifstream in(store_.folder() / "state" / (trials_[index].id + ".claim"), std::ios::binary);
+    return read_history({std::istreambuf_iterator<char>(in), {}});
+  }
+
+  void reap() {
+    for (size_t i = 0; i < slots_.size();) {
+      const std::optional<ChildEnd> end = slots_[i].child.poll();
+      if (!end) {
+        ++i;
+        continue;
+      }
+      ended(slots_[i], *end);
+      slots_.erase(slots_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+
+  /// A worker says itself how its trial went. What it could not say is said here: that it never got so far, or crashed.
+  void ended(const Slot& slot, const ChildEnd& end) {
+    const Trial& trial = trials_[slot.trial];
+    if (const auto outcome = store_.outcome(trial.id)) {
+      if (outcome->state == "failed") options_.say(fmt::format("{} ({}) failed: {}", trial.id, label_of(trial), outcome->cause));
+      return;
+    }
+    const bool killed = slot.ended_by_us || end.signal == SIGKILL || end.signal == SIGTERM;
+    const History before = history_of(slot.trial);
+    const bool silent = before.starts == slot.starts || before.lost > 0;
+    if (end.signal == 0 && end.exit_code == 0) not_before_[slot.trial] = Clock::now() + kAgain;
+    if (killed || !silent || (end.signal == 0 && (end.exit_code == 0 || end.exit_code == 3))) return;
+    std::optional<LockFile> claim = store_.claim(trial.id);
+    if (!claim) return;  // another has taken it up already
+    if (before.starts == slot.starts) claim->append(start_line(store_.standing(trial.id)));
+    const std::string cause = fmt::format("its worker ended with {}: {}", end.text(), last_line(store_.log(trial.id)));
+    claim->append(end_line("failed", cause, 0));
+    options_.say(fmt::format("{} ({}): {}", trial.id, label_of(trial), cause));
+  }
+
+  void end_stalled() {
+    for (Slot& slot : slots_) {
+      const Trial& trial = trials_[slot.trial];
+      const int64_t sign = store_.last_sign_ns(trial.id);
+      if (sign != slot.sign) slot.sign = sign, slot.sign_seen = Clock::now();
+      const double silent = Seconds(Clock::now() - slot.sign_seen).count();
+      if (silent < rules_.workers.stall_after_s || slot.ended_by_us) continue;
+      options_.say(fmt::format("{} ({}): no sign of life for {:.0f} s; its worker is ended and the trial taken up again",
+                               trial.id, label_of(trial), silent));
+      slot.ended_by_us = true;
+      slot.child.send(SIGKILL);
+    }
+  }
+
+  uint64_t steps_left() {
+    uint64_t left = 0;
+    for (size_t i = 0; i < trials_.size(); ++i) {
+      steps_[i] =
+          scanner_.states()[i].settled ? trials_[i].planned_steps : steps_of(store_.trial(trials_[i].id) / "metrics.jsonl");
+      left += static_cast<uint64_t>(std::max<int64_t>(trials_[i].planned_steps - steps_[i], 0));
+    }
+    return left;
+  }
+
+  void show() {
+    if (Clock::now() - shown_ < kBetweenSteps) return;
+    shown_ = Clock::now();
+    int64_t more = 0;
+    for (size_t i = 0; i < trials_.size(); ++i) {
+      const bool settled = scanner_.states()[i].settled;
+      if (!settled && !scanner_.states()[i].claimed) continue;
+      const int64_t now = settled ? trials_[i].planned_steps : steps_of(store_.trial(trials_[i].id) / "metrics.jsonl");
+      if (now > steps_[i]) more += now - steps_[i], steps_[i] = now;
+    }
+    const SweepEnd so_far = end();
+    progress_->add(static_cast<uint64_t>(more),
+                   fmt::format("{} of {} trials done{}{}, {} running", so_far.complete + so_far.pruned + so_far.failed,
+                               trials_.size(), so_far.pruned > 0 ? fmt::format(", {} pruned", so_far.pruned) : "",
+                               so_far.failed > 0 ? fmt::format(", {} failed", so_far.failed) : "", slots_.size()));
+  }
+
+  void tables(bool now) {
+    const SweepEnd so_far = end();
+    const int64_t done = so_far.complete + so_far.pruned + so_far.failed;
+    if (!now && (done == tabled_ || Clock::now() - tables_written_ < kBetweenTables)) return;
+    tabled_ = done;
+    const Results results = collect(store_);
+    write_tables(results);
+    if (options_.report) options_.report(results);
+    tables_written_ = Clock::now();
+  }
+
+  void rest() const { std::this_thread::sleep_for(std::max<Clock::duration>(kRest, 4 * look_took_)); }
+
+  void stop_workers() {
+    for (const Slot& slot : slots_) slot.child.send(SIGTERM);
+    const auto begin = Clock::now();
+    while (!slots_.empty() && Clock::now() - begin < kForCheckpoints) {
+      reap();
+      std::this_thread::sleep_for(kRest);
+    }
+    slots_.clear();  // kills what is left
+  }
+
+  [[noreturn]] void stop_for_the_user() {
+    stop_workers();
+    progress_.reset();
+    tables(true);
+    throw Interrupted(fmt::format("[{}] stopped; the same command goes on from there", store_.folder().string()));
+  }
+
+  /// Trials that wait at a rung which they will not leave any more.
+  void settle_waiting() {
+    if (stopped_ || rules_.stop.use != "asha") return;
+    const std::vector<TrialState> states = scanner_.look();
+    for (size_t i = 0; i < trials_.size(); ++i) {
+      if (states[i].settled) continue;
+      const std::optional<LockFile> claim = store_.claim(trials_[i].id);
+      if (!claim) continue;
+      Outcome outcome{.state = "pruned", .cause = "", .values = {}};
+      may_reach(i, states, rules_.stop, rules_.objective, &outcome.cause);
+      const RunNumbers numbers = read_run_numbers(store_.trial(trials_[i].id) / "metrics.jsonl", "");
+      const History history = history_of(i);
+      outcome.steps = numbers.steps, outcome.values = numbers.values;
+      outcome.starts = history.starts, outcome.failures = history.failures, outcome.seconds = history.seconds;
+      store_.finish(trials_[i].id, outcome);
+    }
+    scanner_.look();
+  }
+
+  void remove_shared() const {
+    if (end().left > 0) return;
+    std::error_code fault;
+    for (const fs::directory_entry& entry : fs::directory_iterator(store_.folder() / "shared", fault))
+      if (entry.is_directory()) fs::remove_all(entry.path(), fault);
+  }
+
+  SweepEnd end() const {
+    SweepEnd end{.stopped = stopped_};
+    for (size_t i = 0; i < trials_.size(); ++i) {
+      const std::optional<Outcome>& outcome = scanner_.outcome(i);
+      if (!outcome)
+        ++end.left;
+      else
+        ++(outcome->state == "complete" ? end.complete : outcome->state == "pruned" ? end.pruned : end.failed);
+    }
+    return end;
+  }
+
+  const Store& store_;
+  const std::vector<Trial>& trials_;
+  const Rules& rules_;
+  const ControlOptions& options_;
+  Scanner scanner_;
+  std::vector<Slot> slots_;
+  std::map<size_t, Clock::time_point> not_before_;
+  std::vector<int64_t> steps_;
+  std::unique_ptr<Progress> progress_;
+  Clock::time_point shown_{}, tables_written_{};
+  Clock::duration look_took_{};
+  int64_t tabled_ = -1;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+SweepEnd control(const Store& store, const std::vector<Trial>& trials, const Rules& rules, const ControlOptions& options) {
+  return Controller(store, trials, rules, options).run();
+}
+
+}  // namespace espalier::sweep

@@ -1,0 +1,34 @@
+#pragma once
+// What every trial would be and need, found out before the first one runs.
+
+#include <iosfwd>
+#include <vector>
+
+#include "core/sweep/work.h"
+
+namespace espalier::sweep {
+
+struct TrialSize {
+  int64_t parameters = 0, stages = 0;
+  uint64_t memory_bytes = 0;   // of a worker
+  uint64_t disk_bytes = 0;     // while it runs
+  uint64_t student_bytes = 0;  // of it, what stays
+  double step_flops = 0;
+};
+
+/// Goes through each trial as a run goes at its start: opens models and data, asks the pruners, builds the losses, plans the
+/// memory. Trials that differ only in numbers which change none of that (rates, weights) are looked at once. Faults go to
+/// `errors`, each once, with a trial that has it. Cost: a few ms for a small UNet, up to seconds for SDXL, for each structure.
+std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const MakeServices& services, ErrorList& errors);
+
+/// That `jobs` workers at once fit into memory, and what all trials leave on the disk of `folder`. Faults go to `errors`, with
+/// what would make it fit. Trials that are settled leave no more.
+void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool>& settled, int64_t jobs, bool keep_checkpoints,
+                     const std::filesystem::path& folder, ErrorList& errors);
+
+/// The table of a dry run: every trial with its sizes and the time that it may take, by two real steps of the first trial and the
+/// work of a step of each; the sum for `jobs` workers; what is trained once for several.
+void print_trials(const std::vector<Trial>& trials, const std::vector<TrialSize>& sizes, const Rules& rules, int64_t jobs,
+                  const MakeServices& services, std::ostream& out);
+
+}  // namespace espalier::sweep
