@@ -15,7 +15,7 @@ namespace {
 /// The field's text, which must be one of `choices`: others are noise that no recipe can train on.
 std::string choice(model::FieldReader& read, const char* field, const std::string& otherwise,
                    const std::vector<std::string>& choices) {
-  const std::string value = read.string(field).value_or(otherwise);
+  std::string value = read.string(field).value_or(otherwise);
   if (std::find(choices.begin(), choices.end(), value) == choices.end())
     read.fault(field, fmt::format("the teacher's '{}' is \"{}\"; a recipe trains with {}", field, printable(value, 60),
                                   join(choices, ", ")));
