@@ -102,7 +102,8 @@ void run_sweep(const Options& options, CommandContext& context) {
   const sweep::Store store(options.out);
   const bool there = !options.out.empty() && store.exists();
   if (there && !options.extend) require_same(store, trials, file);
-  const std::vector<sweep::TrialSize> sizes = sweep::size_trials(trials, services, errors);
+  const std::vector<sweep::TrialSize> sizes = sweep::size_trials(
+      trials, [&](size_t i) { return sweep::recipe_of(file, file.points[i].settings, errors); }, file.rules, services, errors);
   errors.throw_if_any();
   std::vector<bool> settled(trials.size(), false);
   if (there)
