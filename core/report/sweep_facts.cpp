@@ -1,0 +1,207 @@
+#include "core/report/sweep_facts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "core/base/text.h"
+#include "core/report/markup.h"
+
+namespace espalier::report {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSeed = "train.seed";
+constexpr const char* kOfBase = "(base)";  // a path that the trial leaves as it is
+
+/// A TOML value as it reads: strings without their quotes.
+std::string bare(const std::string& value) {
+  const bool quoted = value.size() >= 2 && (value.front() == '\'' || value.front() == '"') && value.back() == value.front();
+  return quoted ? value.substr(1, value.size() - 2) : value;
+}
+
+std::optional<double> number_of(const std::string& text) {
+  double value = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (fault != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+std::string value_at(const sweep::Trial& trial, const std::string& path) {
+  if (path.empty()) return trial.name.empty() ? "(unnamed)" : trial.name;
+  for (const auto& [at, value] : trial.settings)
+    if (at == path) return bare(value);
+  return kOfBase;
+}
+
+Axis axis_of(const sweep::Results& results, const std::string& path) {
+  Axis axis;
+  axis.path = path;
+  std::map<std::string, size_t> index;
+  for (const sweep::TrialResult& row : results.trials) {
+    const std::string value = value_at(row.trial, path);
+    const auto [at, fresh] = index.emplace(value, axis.values.size());
+    if (fresh) axis.values.push_back(value);
+    axis.of.push_back(at->second);
+  }
+  std::vector<double> numbers;
+  for (const std::string& value : axis.values)
+    if (const auto number = number_of(value)) numbers.push_back(*number);
+  if (numbers.empty() || numbers.size() != axis.values.size()) return axis;
+  std::vector<size_t> order(numbers.size()), place(numbers.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return numbers[a] < numbers[b]; });
+  std::vector<std::string> values;
+  for (size_t i = 0; i < order.size(); ++i) {
+    place[order[i]] = i;
+    values.push_back(fmt::format("{}", numbers[order[i]]));  // shorter than TOML's
+    axis.numbers.push_back(numbers[order[i]]);
+  }
+  axis.values = std::move(values);
+  for (size_t& of : axis.of) of = place[of];
+  axis.log = axis.numbers.front() > 0 && axis.numbers.back() >= 10 * axis.numbers.front();
+  return axis;
+}
+
+/// Whether two axes part the trials in the same way.
+bool same_parts(const Axis& a, const Axis& b) {
+  if (a.values.size() != b.values.size()) return false;
+  std::vector<size_t> to(a.values.size(), SIZE_MAX);
+  for (size_t trial = 0; trial < a.of.size(); ++trial) {
+    size_t& other = to[a.of[trial]];
+    if (other == SIZE_MAX) other = b.of[trial];
+    if (other != b.of[trial]) return false;
+  }
+  return true;
+}
+
+std::string last_parts(const std::string& path, size_t parts) {
+  size_t at = path.size();
+  for (; parts > 0; --parts) {
+    at = at == 0 ? std::string::npos : path.rfind('.', at - 1);
+    if (at == std::string::npos) return path;
+  }
+  return path.substr(at + 1);
+}
+
+void name_axes(std::vector<Axis>& axes) {
+  for (Axis& axis : axes) {
+    if (axis.path.empty()) {
+      axis.label = "name";
+      continue;
+    }
+    const std::string last = last_parts(axis.path, 1);  // "use" or "0" alone say nothing
+    size_t parts = last == "use" || last.find_first_not_of("0123456789") == std::string::npos ? 2 : 1;
+    const auto taken = [&] {
+      return std::any_of(axes.begin(), axes.end(), [&](const Axis& other) {
+        return &other != &axis && other.path != axis.path && last_parts(other.path, parts) == last_parts(axis.path, parts);
+      });
+    };
+    while (last_parts(axis.path, parts) != axis.path && taken()) ++parts;
+    axis.label = last_parts(axis.path, parts);
+  }
+}
+
+std::vector<Axis> axes_of(const sweep::Results& results) {
+  std::vector<std::string> paths{""};
+  for (const sweep::TrialResult& row : results.trials)
+    for (const auto& [path, value] : row.trial.settings)
+      if (path != kSeed && std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  std::vector<Axis> axes;
+  for (const std::string& path : paths) {
+    Axis axis = axis_of(results, path);
+    if (axis.values.size() < 2) continue;
+    const auto twin = std::find_if(axes.begin(), axes.end(), [&](const Axis& other) { return same_parts(other, axis); });
+    if (twin == axes.end())
+      axes.push_back(std::move(axis));
+    else
+      twin->with.push_back(path);
+  }
+  name_axes(axes);
+  return axes;
+}
+
+std::string label_in(const SweepFacts& facts, size_t trial) {
+  std::string text;
+  for (const Axis& axis : facts.axes) {
+    const std::string& value = axis.values[axis.of[trial]];
+    if (value == kOfBase) continue;
+    text += (text.empty() ? "" : ", ") + (axis.path.empty() ? value : axis.label + " " + value);
+  }
+  return text.empty() ? (facts.axes.empty() ? "the one setting" : "the base") : text;
+}
+
+int rank_of_state(const std::string& state) {
+  static const std::vector<std::string> kOrder{"complete", "pruned", "running", "begun", "waiting"};
+  return static_cast<int>(std::find(kOrder.begin(), kOrder.end(), state) - kOrder.begin());
+}
+
+}  // namespace
+
+SweepFacts sweep_facts(const sweep::Results& results) {
+  SweepFacts facts;
+  facts.results = results;
+  facts.name = fs::absolute(results.folder / "").parent_path().filename().string();
+  facts.axes = axes_of(results);
+  const sweep::Objective& objective = results.rules.objective;
+  for (size_t i = 0; i < results.trials.size(); ++i) {
+    facts.labels.push_back(label_in(facts, i));
+    const std::string seed = value_at(results.trials[i].trial, kSeed);
+    facts.seeds.push_back(seed == kOfBase ? "" : seed);
+    std::optional<double> value = sweep::objective_of(results.trials[i], results.rules);
+    if (value && !std::isfinite(*value)) value.reset();
+    facts.objective.push_back(value);
+  }
+  facts.order.resize(results.trials.size());
+  std::iota(facts.order.begin(), facts.order.end(), size_t{0});
+  std::stable_sort(facts.order.begin(), facts.order.end(), [&](size_t a, size_t b) {
+    const int state_a = rank_of_state(results.trials[a].outcome.state), state_b = rank_of_state(results.trials[b].outcome.state);
+    if (state_a != state_b) return state_a < state_b;
+    if (facts.objective[a].has_value() != facts.objective[b].has_value()) return facts.objective[a].has_value();
+    return facts.objective[a] && objective.better(*facts.objective[a], *facts.objective[b]);
+  });
+  for (const std::vector<size_t>& group : sweep::repeats_of(results.trials)) {
+    std::vector<double> values;
+    for (const size_t trial : group)
+      if (facts.complete(trial)) values.push_back(*facts.objective[trial]);
+    facts.settings.push_back({facts.labels[group[0]], group, sweep::spread_of(values)});
+  }
+  std::stable_sort(facts.settings.begin(), facts.settings.end(), [&](const SettingFacts& a, const SettingFacts& b) {
+    if ((a.spread.count > 0) != (b.spread.count > 0)) return a.spread.count > 0;
+    return a.spread.count > 0 && objective.better(a.spread.mean, b.spread.mean);
+  });
+  return facts;
+}
+
+std::string verdict(const SweepFacts& facts) {
+  if (facts.settings.empty() || facts.settings[0].spread.count == 0) return "No trial is complete with a finite objective.";
+  if (facts.settings.size() < 2 || facts.settings[1].spread.count == 0)
+    return "No other setting has a complete trial to compare it with.";
+  const sweep::Spread &a = facts.settings[0].spread, &b = facts.settings[1].spread;
+  const std::string& second = facts.settings[1].label;
+  const double gap = std::abs(a.mean - b.mean);
+  const auto free = static_cast<double>(a.count + b.count - 2);
+  if (free == 0)
+    return fmt::format(
+        "The second, {}, is {:.2g} behind; with one complete trial each, nothing says whether that is more than the "
+        "spread of repeats.",
+        second, gap);
+  const auto squares = [](const sweep::Spread& spread) {
+    return static_cast<double>(spread.count - 1) * spread.deviation * spread.deviation;
+  };
+  const double pooled = std::sqrt((squares(a) + squares(b)) / free);
+  const std::string of = fmt::format("the pooled sample deviation of their {} and {} trials", a.count, b.count);
+  if (gap <= pooled)
+    return fmt::format("Within the spread: the second, {}, is {:.2g} behind in the mean, and {} is {:.2g}.", second, gap, of,
+                       pooled);
+  if (pooled == 0) return fmt::format("More than the spread: the second, {}, is {:.2g} behind, and {} is 0.", second, gap, of);
+  return fmt::format("{} the spread: the second, {}, is {:.2g} behind in the mean, {:.1f} times {}, {:.2g}.",
+                     gap > 2 * pooled ? "More than" : "A little more than", second, gap, gap / pooled, of, pooled);
+}
+
+}  // namespace espalier::report
