@@ -144,6 +144,7 @@ TEST(SweepReport, an_objective_that_is_not_finite_is_no_result) {
   std::string page = sweep.page();
   EXPECT_THAT(page, HasSubstr("No result yet"));
   EXPECT_THAT(page, HasSubstr("not finite"));
+  EXPECT_THAT(page, Not(HasSubstr("<section id=\"parallel\">"))) << "there is nothing to draw to";
   sweep.add("0.2", 0, 2.0f);
   EXPECT_THAT(sweep.page(), HasSubstr("Best: lr 0.2, val/total 2<"));
 }
@@ -174,12 +175,28 @@ TEST(SweepReport, axes_are_what_varies_and_those_that_go_together_are_one) {
   EXPECT_EQ(facts.labels[0], "plain, lr 0.1");
 }
 
+TEST(SweepReport, numbers_drawn_at_random_are_axes_of_their_own_and_ids_lose_what_all_have) {
+  Sweep sweep;
+  for (int i = 0; i < 3; ++i) {
+    sweep::Trial& trial = sweep.add(std::to_string(0.12345678 + 0.1 * i), 0, 1.0f).trial;
+    trial.settings.emplace_back("train.optimizer.weight_decay", std::to_string(0.5 - 0.1 * i));
+    trial.settings.emplace_back("stage.0.prune.use", i == 0 ? "'espalier.prune.vega'" : "'espalier.prune.random'");
+  }
+  const SweepFacts facts = sweep_facts(sweep.results);
+  ASSERT_EQ(facts.axes.size(), 3u);
+  EXPECT_THAT(facts.axes[0].values, ElementsAre("0.1235", "0.2235", "0.3235"));
+  EXPECT_EQ(facts.axes[2].label, "prune");
+  EXPECT_THAT(facts.axes[2].values, ElementsAre("vega", "random"));
+}
+
 TEST(SweepReport, pictures_of_a_run_are_files_that_the_page_of_a_sweep_embeds) {
   Sweep sweep;
-  sweep.add("0.1", 0, 2.0f), sweep.add("0.1", 1, 2.0f);
+  sweep.add("0.1", 0, 2.0f, "running"), sweep.add("0.1", 1, 2.0f);
+  EXPECT_THAT(sweep.page(), HasSubstr("None: they are drawn when a setting&#39;s first trial is complete"));
+  sweep.results.trials[0].outcome.state = "complete";
+  EXPECT_THAT(sweep.page(), HasSubstr("None: the runs of the trials kept none"));
   sweep.add("0.2", 0, 1.0f);
   sweep.add("0.3", 0, {}, "running");
-  EXPECT_THAT(sweep.page(), HasSubstr("None: they are drawn when a setting&#39;s first trial is complete"));
   for (const size_t i : {0, 1, 2}) {
     fs::create_directories(sweep.trial(i));
     keep_pictures(pictures("before"), sweep.trial(i));

@@ -34,7 +34,7 @@ function niceTicks(low, high, count) {
 function logTicks(low, high) {
   const decades = Math.log10(high / low), marks = decades > 5 ? [1] : decades > 1.7 ? [1, 3] : [1, 1.5, 2, 3, 5, 7], ticks = [];
   for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); e++) for (const m of marks) { const v = m * 10 ** e; if (v >= low && v <= high) ticks.push(v); }
-  const every = Math.ceil(ticks.length / 8); return ticks.length < 2 ? niceTicks(low, high, 3).filter(v => v > 0) : ticks.filter((_, i) => i % every === 0);
+  const every = Math.ceil(ticks.length / 8); return ticks.length < 3 ? niceTicks(low, high, 4).filter(v => v > 0) : ticks.filter((_, i) => i % every === 0);
 }
 )js";
 

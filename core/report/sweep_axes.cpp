@@ -59,6 +59,13 @@ std::vector<Group> groups_of(const SweepFacts& facts, const Axis& axis) {
   for (size_t value = 0; value < groups.size(); ++value) groups[value].name = axis.values[value];
   for (size_t trial = 0; trial < axis.of.size(); ++trial)
     if (facts.complete(trial)) groups[axis.of[trial]].trials.push_back(trial);
+  if (!axis.numeric()) {
+    const sweep::Objective& objective = facts.results.rules.objective;
+    std::stable_sort(groups.begin(), groups.end(), [&](const Group& a, const Group& b) {
+      if (a.trials.empty() || b.trials.empty()) return !a.trials.empty() && b.trials.empty();
+      return objective.better(spread_of(facts, a).mean, spread_of(facts, b).mean);
+    });
+  }
   if (!axis.numeric() || groups.size() <= kMostValues) return groups;
   std::vector<Group> ranges;
   for (size_t part = 0; part < kRanges; ++part) {
@@ -110,7 +117,7 @@ std::string axis_table(const SweepFacts& facts, const Axis& axis, const Range& r
   if (axis.numeric() && axis.values.size() > kMostValues)
     under += fmt::format(" <span>{} values in {} parts of as many</span>", axis.values.size(), groups.size());
   if (groups.size() > kMostNames) {
-    under += fmt::format(" <span>the first {} of {} values</span>", kMostNames, groups.size());
+    under += fmt::format(" <span>the {} best of {} values</span>", kMostNames, groups.size());
     groups.resize(kMostNames);
   }
   return table(facts, axis.path.empty() ? "name of the [[list]] row" : axis.label, under, groups, range);
@@ -128,14 +135,18 @@ std::string axes_section(const SweepFacts& facts) {
       "trials. All "
       "on one scale, " +
       std::string(objective.maximize ? "more" : "less") + " is better.</p>\n<div class=\"bys\">\n";
-  if (facts.settings.size() > 1) text += settings_table(facts, range);
-  if (facts.axes.size() > 1 || (facts.axes.size() == 1 && facts.axes[0].numeric() && facts.axes[0].values.size() > kMostValues))
-    for (const Axis& axis : facts.axes) text += axis_table(facts, axis, range);
+  const bool repeats =
+      std::any_of(facts.settings.begin(), facts.settings.end(), [](const auto& each) { return each.spread.count > 1; });
+  if (repeats && facts.axes.size() != 1) text += settings_table(facts, range);
+  for (const Axis& axis : facts.axes) text += axis_table(facts, axis, range);
   return text + "</div></section>\n";
 }
 
 std::string parallel_section(const SweepFacts& facts) {
   if (facts.axes.empty()) return "";
+  const bool any =
+      std::any_of(facts.objective.begin(), facts.objective.end(), [](const auto& value) { return value.has_value(); });
+  if (!any) return "";
   const sweep::Objective& objective = facts.results.rules.objective;
   return "<section id=\"parallel\"><div class=\"bar\"><h2>Settings and " + escaped(objective.metric) +
          "</h2><span class=\"legend\"><span class=\"scale\"><span>worst</span><i class=\"a2\"></i><i class=\"a3\"></i><i "

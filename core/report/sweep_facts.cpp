@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "core/base/text.h"
 #include "core/report/markup.h"
@@ -39,6 +40,41 @@ std::string value_at(const sweep::Trial& trial, const std::string& path) {
   return kOfBase;
 }
 
+/// Numbers with as few digits as tell them apart, at least four: the tables of the sweep have all of them.
+void shorten_numbers(Axis& axis) {
+  for (int digits = 4; digits <= 17; ++digits) {
+    std::vector<std::string> texts;
+    for (const double number : axis.numbers)
+      texts.push_back(number == std::floor(number) && std::abs(number) < 1e9 ? fmt::format("{:.0f}", number)
+                                                                             : fmt::format("{:.{}g}", number, digits));
+    if (std::set<std::string>(texts.begin(), texts.end()).size() < texts.size()) continue;
+    axis.values = std::move(texts);
+    return;
+  }
+}
+
+/// Ids without what all of them begin with: "ssd-1b" of "espalier.prune.ssd-1b".
+void shorten_ids(Axis& axis) {
+  constexpr const char* kOfIds = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
+  std::string common = axis.values[0];
+  for (const std::string& value : axis.values) {
+    if (value.find_first_not_of(kOfIds) != std::string::npos) return;
+    common.resize(
+        static_cast<size_t>(std::mismatch(common.begin(), common.end(), value.begin(), value.end()).first - common.begin()));
+  }
+  const size_t dot = common.rfind('.');
+  if (dot == std::string::npos) return;
+  for (std::string& value : axis.values) value.erase(0, dot + 1);
+}
+
+/// Whether ascending numbers over 0 that span a factor of ten have their middle nearer to the middle of a log scale.
+bool suits_log(const std::vector<double>& numbers) {
+  const double low = numbers.front(), high = numbers.back(), middle = numbers[numbers.size() / 2];
+  if (low <= 0 || high < 10 * low) return false;
+  const auto off = [](double share) { return std::abs(share - 0.5); };
+  return off(std::log(middle / low) / std::log(high / low)) <= off((middle - low) / (high - low));
+}
+
 Axis axis_of(const sweep::Results& results, const std::string& path) {
   Axis axis;
   axis.path = path;
@@ -52,19 +88,23 @@ Axis axis_of(const sweep::Results& results, const std::string& path) {
   std::vector<double> numbers;
   for (const std::string& value : axis.values)
     if (const auto number = number_of(value)) numbers.push_back(*number);
-  if (numbers.empty() || numbers.size() != axis.values.size()) return axis;
+  if (numbers.empty() || numbers.size() != axis.values.size()) {
+    if (!path.empty() && !axis.values.empty()) shorten_ids(axis);
+    return axis;
+  }
   std::vector<size_t> order(numbers.size()), place(numbers.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return numbers[a] < numbers[b]; });
   std::vector<std::string> values;
   for (size_t i = 0; i < order.size(); ++i) {
     place[order[i]] = i;
-    values.push_back(fmt::format("{}", numbers[order[i]]));  // shorter than TOML's
+    values.push_back(axis.values[order[i]]);
     axis.numbers.push_back(numbers[order[i]]);
   }
   axis.values = std::move(values);
   for (size_t& of : axis.of) of = place[of];
-  axis.log = axis.numbers.front() > 0 && axis.numbers.back() >= 10 * axis.numbers.front();
+  shorten_numbers(axis);
+  axis.log = suits_log(axis.numbers);
   return axis;
 }
 
@@ -89,21 +129,27 @@ std::string last_parts(const std::string& path, size_t parts) {
   return path.substr(at + 1);
 }
 
+/// What a path is about: "stage.0.prune" of "stage.0.prune.use".
+std::string subject_of(const std::string& path) {
+  constexpr std::string_view kUse = ".use";
+  return path.ends_with(kUse) ? path.substr(0, path.size() - kUse.size()) : path;
+}
+
 void name_axes(std::vector<Axis>& axes) {
   for (Axis& axis : axes) {
     if (axis.path.empty()) {
       axis.label = "name";
       continue;
     }
-    const std::string last = last_parts(axis.path, 1);  // "use" or "0" alone say nothing
-    size_t parts = last == "use" || last.find_first_not_of("0123456789") == std::string::npos ? 2 : 1;
+    const std::string subject = subject_of(axis.path);
+    size_t parts = last_parts(subject, 1).find_first_not_of("0123456789") == std::string::npos ? 2 : 1;  // "0" alone says nothing
     const auto taken = [&] {
       return std::any_of(axes.begin(), axes.end(), [&](const Axis& other) {
-        return &other != &axis && other.path != axis.path && last_parts(other.path, parts) == last_parts(axis.path, parts);
+        return other.path != axis.path && last_parts(subject_of(other.path), parts) == last_parts(subject, parts);
       });
     };
-    while (last_parts(axis.path, parts) != axis.path && taken()) ++parts;
-    axis.label = last_parts(axis.path, parts);
+    while (last_parts(subject, parts) != subject && taken()) ++parts;
+    axis.label = taken() ? axis.path : last_parts(subject, parts);
   }
 }
 
@@ -112,11 +158,15 @@ std::vector<Axis> axes_of(const sweep::Results& results) {
   for (const sweep::TrialResult& row : results.trials)
     for (const auto& [path, value] : row.trial.settings)
       if (path != kSeed && std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  const size_t settings = sweep::repeats_of(results.trials).size();
   std::vector<Axis> axes;
   for (const std::string& path : paths) {
     Axis axis = axis_of(results, path);
     if (axis.values.size() < 2) continue;
-    const auto twin = std::find_if(axes.begin(), axes.end(), [&](const Axis& other) { return same_parts(other, axis); });
+    // Where every setting has a value of its own, of two axes neither goes with the other: both were drawn at random, say.
+    const auto twin = std::find_if(axes.begin(), axes.end(), [&](const Axis& other) {
+      return (other.path.empty() || axis.values.size() < settings) && same_parts(other, axis);
+    });
     if (twin == axes.end())
       axes.push_back(std::move(axis));
     else

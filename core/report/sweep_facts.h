@@ -18,7 +18,7 @@ struct Axis {
   std::vector<std::string> values;  // each once: numbers ascending, others in the sweep file's order
   std::vector<size_t> of;           // [trial] → index into values
   std::vector<double> numbers;      // of `values` when all are numbers, else empty
-  bool log = false;                 // numbers that are over 0 and span a factor of ten
+  bool log = false;                 // numbers that a log scale suits better
   bool numeric() const { return !numbers.empty(); }
 };
 

@@ -79,6 +79,7 @@ std::string row_of(const SweepFacts& facts, const TrialPictures& row) {
 
 SweepPictures read_sweep_pictures(const SweepFacts& facts) {
   SweepPictures grid;
+  bool complete = false;
   size_t bytes = 0, without = 0, other_captions = 0, too_many = 0, other_teacher = 0;
   std::string why;
   for (const SettingFacts& setting : facts.settings) {
@@ -92,6 +93,7 @@ SweepPictures read_sweep_pictures(const SweepFacts& facts) {
     }
     if (!pictures || !pictures->why_none.empty()) {
       if (pictures) why = pictures->why_none;
+      complete = complete || facts.results.trials[trial].outcome.state == "complete";
       ++without;
       continue;
     }
@@ -115,10 +117,10 @@ SweepPictures read_sweep_pictures(const SweepFacts& facts) {
   if (!grid.trials.empty()) {
     note(grid.notes, without, why.empty() ? "its first trial has no pictures yet" : why);
   } else if (grid.notes.empty()) {
-    grid.why_none = !why.empty() ? why
-                    : !facts.results.rules.workers.reports
-                        ? "[workers] reports = false: no trial draws any"
-                        : "they are drawn when a setting's first trial is complete, and none is yet";
+    grid.why_none = !why.empty()                           ? why
+                    : !facts.results.rules.workers.reports ? "[workers] reports = false: no trial draws any"
+                    : complete                             ? "the runs of the trials kept none"
+                               : "they are drawn when a setting's first trial is complete, and none is yet";
   }
   return grid;
 }

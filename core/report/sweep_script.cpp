@@ -44,7 +44,7 @@ function dimensions() {
     if (dim.log === undefined) dim.log = low > 0 && high > 20 * low;
     const f = dim.log ? Math.log10 : v => v;
     dim.share = v => high > low ? 0.03 + 0.94 * (f(v) - f(low)) / (f(high) - f(low)) : 0.5;
-    if (!dim.ticks || dim.ticks.length > 7) dim.texts = null, dim.ticks = high > low ? (dim.log ? logTicks(low, high) : niceTicks(low, high, 4)) : [low];
+    if (!dim.ticks || dim.ticks.length > 7) dim.texts = null, dim.ticks = high > low ? (dim.log ? logTicks(low, high) : niceTicks(low, high, 6)) : [low];
   }
   return dims;
 }
@@ -58,7 +58,7 @@ function drawParallel() {
   const width = Math.max(box.parentElement.clientWidth, left + right + least * (dims.length - 1)), gap = (width - left - right) / Math.max(dims.length - 1, 1);
   const x = k => left + gap * k, y = (dim, t) => { const v = dim.at(t); return v === null ? null : bottom - dim.share(v) * (bottom - top); };
   box.replaceChildren();
-  const svg = draw(box, "svg", { width, height, role: "img", "aria-label": "trials as lines through their settings" });
+  const svg = draw(box, "svg", { width, height, class: drawn.length > 120 ? "many" : "", role: "img", "aria-label": "trials as lines through their settings" });
   const lines = [...drawn].sort((a, b) => (b.place === null ? 1e9 : b.place) - (a.place === null ? 1e9 : a.place)).map(t => {
     const points = dims.map((dim, k) => [x(k), y(dim, t)]).filter(p => p[1] !== null);
     const line = draw(svg, "polyline", { points: points.map(p => p[0].toFixed(1) + "," + p[1].toFixed(1)).join(" "), class: "trial", stroke: byRank(t) });

@@ -21,7 +21,7 @@ tr.marked td { background: var(--leaf-soft); }
 .by .name { overflow-wrap: anywhere; min-width: 80px; } .by td { vertical-align: middle; } .plot { width: 42%; min-width: 130px; } td.plot { padding-top: 2px; padding-bottom: 2px; }
 th.plot span { font-variant-numeric: tabular-nums; } th.plot span + span { float: right; }
 .one { fill: var(--c1); opacity: .35; } .mean { fill: var(--c1); } .whisker { stroke: var(--c1); stroke-width: 2; }
-#parallel svg { cursor: pointer; touch-action: pan-x pan-y; } .trial { fill: none; stroke-width: 1.6; stroke-linejoin: round; opacity: .85; } .picked .trial { opacity: .15; } .picked .trial.hot { opacity: 1; stroke-width: 3.2; }
+#parallel svg { cursor: pointer; touch-action: pan-x pan-y; } .trial { fill: none; stroke-width: 1.6; stroke-linejoin: round; opacity: .85; } .many .trial { stroke-width: 1.1; opacity: .5; } .picked .trial { opacity: .12; } .picked .trial.hot { opacity: 1; stroke-width: 3.2; }
 .upright { stroke: var(--soft); } svg .title { fill: var(--ink); font-weight: 600; font-size: 12px; } svg .halo { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; fill: var(--ink); }
 i.a2 { background: var(--a2); } #legend { align-items: center; } #legend > i { width: 22px; height: 10px; border-radius: 0; margin: 0 -6px 0 0; } #legend > i + span { margin-left: 8px; }
 .curve path { stroke-width: 1.7; } .picked .curve { opacity: .2; } .picked .curve.hot { opacity: 1; } .curve.hot path { stroke-width: 3; }
