@@ -28,11 +28,13 @@ function smoothed(values) {
 
 function drawLegend() {
   const box = $("legend"); box.replaceChildren();
-  if (curves.by < 0) { box.append(make("span", "soft", "by rank: from worst"));
+  const axis = axes[curves.by], scale = (from, to) => { box.append(make("span", "soft", from));
     for (let i = 0; i < 7; i++) { const mark = make("i"); mark.style.background = ramp(i / 6); box.append(mark); }
-    box.append(make("span", "soft", "to best; dashed: not complete")); return; }
+    box.append(make("span", "soft", to)); };
+  if (!axis) return scale("by rank: worst", "best; dashed: not complete");
+  if (axis.numbers && axis.values.length > 8) return scale(axis.label + " from " + axis.values[0], "to " + axis.values[axis.values.length - 1] + ", in their order");
   const there = new Set(lines.map(l => trials[l.trial].of[curves.by]));
-  axes[curves.by].values.forEach((text, value) => { if (!there.has(value)) return;
+  axis.values.forEach((text, value) => { if (!there.has(value)) return;
     const button = make("button"), mark = document.createElementNS(NS, "svg"), { colour, dash } = look(value); button.type = "button";
     mark.setAttribute("width", 22); mark.setAttribute("height", 6);
     draw(mark, "line", { x1: 0, x2: 22, y1: 3, y2: 3, stroke: colour, "stroke-width": 3, "stroke-dasharray": dash });

@@ -95,6 +95,7 @@ std::string row_of(const SweepFacts& facts, const std::vector<Column>& columns, 
   const std::string id = escaped(trial.id.substr(0, 8));
   std::string text = fmt::format("<tr data-trial=\"{}\"><td class=\"path\">{}</td>", i,
                                  facts.pages[i].empty() ? id : "<a href=\"" + escaped(facts.pages[i]) + "\">" + id + "</a>");
+  text += objective_cell(facts, i, decimals);
   for (const Column& column : columns) {
     const std::string& value = column.cells[i];
     if (column.numbers[i] != nullptr)
@@ -103,7 +104,7 @@ std::string row_of(const SweepFacts& facts, const std::vector<Column>& columns, 
       text += fmt::format("<td class=\"clip\"{}>{}</td>", value.size() > 32 ? " title=\"" + escaped(value) + "\"" : "",
                           escaped(value));
   }
-  text += objective_cell(facts, i, decimals) + state_cell(outcome);
+  text += state_cell(outcome);
   text += cell(static_cast<double>(outcome.steps),
                with_commas(outcome.steps) + (outcome.steps == trial.planned_steps
                                                  ? ""
@@ -132,11 +133,10 @@ std::string table_section(const SweepFacts& facts) {
   const std::vector<Column> columns = columns_of(facts);
   std::string text =
       "<section id=\"trials\"><h2>Trials</h2>\n<p class=\"note\">A click on a heading sorts by it. The id leads to the trial's "
-      "own "
-      "report.</p>\n<div class=\"scroll tall\"><table class=\"sortable\"><thead><tr>" +
-      head("trial", false);
+      "own report.</p>\n<div class=\"scroll tall\"><table class=\"sortable\"><thead><tr>" +
+      head("trial", false) + head(metric, true);
   for (const Column& column : columns) text += head(column.label, !column.numbers.empty() && column.numbers[0] != nullptr);
-  text += head(metric, true) + head("state", false);
+  text += head("state", false);
   for (const char* name : {"steps", "parameters", "seconds"}) text += head(name, true);
   for (const std::string& key : keys) text += head(key, true);
   text += "</tr></thead><tbody>\n";
