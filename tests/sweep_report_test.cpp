@@ -168,11 +168,28 @@ TEST(SweepReport, axes_are_what_varies_and_those_that_go_together_are_one) {
   const SweepFacts facts = sweep_facts(sweep.results);
   ASSERT_EQ(facts.axes.size(), 2u);
   EXPECT_EQ(facts.axes[0].label, "name");
-  EXPECT_THAT(facts.axes[0].with, ElementsAre("loss", "stage.0.prune.use"));
+  ASSERT_EQ(facts.axes[0].with.size(), 2u);
+  EXPECT_EQ(facts.axes[0].with[0].path, "loss");
+  EXPECT_EQ(facts.axes[0].with[1].label, "prune");
   EXPECT_EQ(facts.axes[1].label, "lr");
   EXPECT_THAT(facts.axes[1].values, ElementsAre("0.0003", "0.1"));
   EXPECT_TRUE(facts.axes[1].log);
   EXPECT_EQ(facts.labels[0], "plain, lr 0.1");
+}
+
+TEST(SweepReport, a_long_value_that_the_name_tells_is_not_shown_and_a_short_one_is_no_part_of_the_label) {
+  Sweep sweep;
+  for (int i = 0; i < 3; ++i) {
+    sweep::Trial& trial = sweep.add("0.1", 0, 1.0f).trial;
+    trial.name = "row" + std::to_string(i);
+    if (i < 2) trial.settings.emplace_back("train.ema", "{ decay = 0.9, and = \"much more\" }");
+    trial.settings.emplace_back("stage.0.steps", i < 2 ? "10" : "20");
+  }
+  const SweepFacts facts = sweep_facts(sweep.results);
+  ASSERT_EQ(facts.axes.size(), 2u);
+  EXPECT_EQ(facts.axes[1].label, "steps");
+  EXPECT_THAT(facts.labels, ElementsAre("row0", "row1", "row2"));
+  EXPECT_THAT(sweep.page(), Not(HasSubstr("much more")));
 }
 
 TEST(SweepReport, numbers_drawn_at_random_are_axes_of_their_own_and_ids_lose_what_all_have) {
@@ -209,7 +226,7 @@ TEST(SweepReport, pictures_of_a_run_are_files_that_the_page_of_a_sweep_embeds) {
   EXPECT_THAT(page, Not(HasSubstr(data_uri("image/png", "s1-0")))) << "a setting is shown by its first repeat";
   EXPECT_THAT(page, Not(HasSubstr(data_uri("image/png", "old")))) << "the average stands for the student";
   EXPECT_LT(page.find(data_uri("image/png", "s2-0")), page.find(data_uri("image/png", "s0-0"))) << "best first";
-  EXPECT_THAT(page, HasSubstr("1 setting: its first trial has no pictures yet"));
+  EXPECT_THAT(page, HasSubstr("1 setting: its first trial has no pictures"));
   fs::remove(sweep.trial(2) / "pictures/student-ema-1.png");
   EXPECT_THAT(sweep.page(), HasSubstr("student-ema-1.png")) << "a file that is missing is named";
 }

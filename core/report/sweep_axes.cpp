@@ -113,7 +113,7 @@ std::string axis_table(const SweepFacts& facts, const Axis& axis, const Range& r
   std::vector<Group> groups = groups_of(facts, axis);
   std::string under;
   if (!axis.path.empty() && axis.path != axis.label) under += " <span class=\"path\">" + escaped(axis.path) + "</span>";
-  for (const std::string& path : axis.with) under += " <span>with " + escaped(path) + "</span>";
+  for (const Axis& other : axis.with) under += " <span>with " + escaped(other.label) + "</span>";
   if (axis.numeric() && axis.values.size() > kMostValues)
     under += fmt::format(" <span>{} values in {} parts of as many</span>", axis.values.size(), groups.size());
   if (groups.size() > kMostNames) {

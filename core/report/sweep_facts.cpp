@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kSeed = "train.seed";
+constexpr size_t kLongValue = 24;          // what a name says better
 constexpr const char* kOfBase = "(base)";  // a path that the trial leaves as it is
 
 /// A TOML value as it reads: strings without their quotes.
@@ -108,9 +109,8 @@ Axis axis_of(const sweep::Results& results, const std::string& path) {
   return axis;
 }
 
-/// Whether two axes part the trials in the same way.
-bool same_parts(const Axis& a, const Axis& b) {
-  if (a.values.size() != b.values.size()) return false;
+/// Whether the value on `a` says which one there is on `b`.
+bool tells(const Axis& a, const Axis& b) {
   std::vector<size_t> to(a.values.size(), SIZE_MAX);
   for (size_t trial = 0; trial < a.of.size(); ++trial) {
     size_t& other = to[a.of[trial]];
@@ -118,6 +118,16 @@ bool same_parts(const Axis& a, const Axis& b) {
     if (other != b.of[trial]) return false;
   }
   return true;
+}
+
+/// Whether `axis` needs no place of its own beside `other`.
+bool goes_with(const Axis& axis, const Axis& other, size_t settings) {
+  if (!tells(other, axis)) return false;
+  const bool is_long =
+      std::any_of(axis.values.begin(), axis.values.end(), [](const auto& value) { return value.size() > kLongValue; });
+  if (other.path.empty() && is_long) return true;
+  // Where every setting has a value of its own, of two axes neither goes with the other: both were drawn at random, say.
+  return axis.values.size() == other.values.size() && (other.path.empty() || axis.values.size() < settings);
 }
 
 std::string last_parts(const std::string& path, size_t parts) {
@@ -136,20 +146,25 @@ std::string subject_of(const std::string& path) {
 }
 
 void name_axes(std::vector<Axis>& axes) {
+  std::vector<Axis*> all;
   for (Axis& axis : axes) {
-    if (axis.path.empty()) {
-      axis.label = "name";
+    all.push_back(&axis);
+    for (Axis& other : axis.with) all.push_back(&other);
+  }
+  for (Axis* axis : all) {
+    if (axis->path.empty()) {
+      axis->label = "name";
       continue;
     }
-    const std::string subject = subject_of(axis.path);
+    const std::string subject = subject_of(axis->path);
     size_t parts = last_parts(subject, 1).find_first_not_of("0123456789") == std::string::npos ? 2 : 1;  // "0" alone says nothing
     const auto taken = [&] {
-      return std::any_of(axes.begin(), axes.end(), [&](const Axis& other) {
-        return other.path != axis.path && last_parts(subject_of(other.path), parts) == last_parts(subject, parts);
+      return std::any_of(all.begin(), all.end(), [&](const Axis* other) {
+        return other->path != axis->path && last_parts(subject_of(other->path), parts) == last_parts(subject, parts);
       });
     };
     while (last_parts(subject, parts) != subject && taken()) ++parts;
-    axis.label = taken() ? axis.path : last_parts(subject, parts);
+    axis->label = taken() ? axis->path : last_parts(subject, parts);
   }
 }
 
@@ -163,14 +178,11 @@ std::vector<Axis> axes_of(const sweep::Results& results) {
   for (const std::string& path : paths) {
     Axis axis = axis_of(results, path);
     if (axis.values.size() < 2) continue;
-    // Where every setting has a value of its own, of two axes neither goes with the other: both were drawn at random, say.
-    const auto twin = std::find_if(axes.begin(), axes.end(), [&](const Axis& other) {
-      return (other.path.empty() || axis.values.size() < settings) && same_parts(other, axis);
-    });
+    const auto twin = std::find_if(axes.begin(), axes.end(), [&](const Axis& other) { return goes_with(axis, other, settings); });
     if (twin == axes.end())
       axes.push_back(std::move(axis));
     else
-      twin->with.push_back(path);
+      twin->with.push_back(std::move(axis));
   }
   name_axes(axes);
   return axes;
@@ -181,6 +193,7 @@ std::string label_in(const SweepFacts& facts, size_t trial) {
   for (const Axis& axis : facts.axes) {
     const std::string& value = axis.values[axis.of[trial]];
     if (value == kOfBase) continue;
+    if (&axis != &facts.axes[0] && facts.axes[0].path.empty() && tells(facts.axes[0], axis)) continue;  // the name says it
     text += (text.empty() ? "" : ", ") + (axis.path.empty() ? value : axis.label + " " + value);
   }
   return text.empty() ? (facts.axes.empty() ? "the one setting" : "the base") : text;

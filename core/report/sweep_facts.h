@@ -14,7 +14,7 @@ namespace espalier::report {
 struct Axis {
   std::string path;                 // empty: the name
   std::string label;                // its last parts, as many as tell it from the others
-  std::vector<std::string> with;    // paths that change exactly when it does
+  std::vector<Axis> with;           // what changes exactly when it does, or is told by the name
   std::vector<std::string> values;  // each once: numbers ascending, others in the sweep file's order
   std::vector<size_t> of;           // [trial] → index into values
   std::vector<double> numbers;      // of `values` when all are numbers, else empty

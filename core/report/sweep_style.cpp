@@ -15,7 +15,7 @@ a { color: var(--c1); } header .verdict { color: var(--ink); margin-bottom: 4px;
 .sortable td, .sortable th { padding-right: 18px; } .sortable th button { border: 0; background: none; padding: 0; color: inherit; font: inherit; white-space: nowrap; }
 .sortable th.num button { text-align: right; } [aria-sort] button::after { content: " ↑"; } [aria-sort=descending] button::after { content: " ↓"; } [aria-sort] { color: var(--ink); }
 .sortable .path { overflow-wrap: normal; white-space: nowrap; } .sortable .clip { max-width: 30ch; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .badge.plain { background: var(--shade); color: var(--soft); }
-.cause { color: var(--soft); font-size: 12.5px; line-height: 1.4; max-width: 44ch; min-width: 24ch; overflow-wrap: anywhere; white-space: pre-line; max-height: 8.4em; overflow: auto; margin-top: 3px; }
+.cause { color: var(--soft); font-size: 12.5px; line-height: 1.4; max-width: 44ch; min-width: 24ch; overflow-wrap: anywhere; white-space: pre-line; max-height: 11.2em; overflow: auto; margin-top: 3px; }
 tr.marked td { background: var(--leaf-soft); }
 .bys { columns: 2 440px; column-gap: 36px; } .by { break-inside: avoid; padding-bottom: 20px; } .by figcaption { margin-bottom: 2px; } .by figcaption span { color: var(--soft); font-weight: 400; font-size: 12.5px; }
 .by .name { overflow-wrap: anywhere; min-width: 80px; } .by td { vertical-align: middle; } .plot { width: 42%; min-width: 130px; } td.plot { padding-top: 2px; padding-bottom: 2px; }

@@ -54,38 +54,30 @@ std::string state_cell(const sweep::Outcome& outcome) {
 
 /// Columns of settings: what varies, and what goes with it where its values are short enough to read.
 struct Column {
-  std::string label, path;
+  std::string label;
   std::vector<std::string> cells;      // [trial]
   std::vector<const double*> numbers;  // [trial], of a numeric axis
 };
 
-std::string value_at(const sweep::Trial& trial, const std::string& path) {
-  for (const auto& [at, value] : trial.settings)
-    if (at == path) return value;
-  return "";
+Column column_of(const Axis& axis) {
+  Column column{axis.label, {}, {}};
+  for (const size_t of : axis.of) {
+    column.cells.push_back(axis.values[of]);
+    column.numbers.push_back(axis.numeric() ? &axis.numbers[of] : nullptr);
+  }
+  return column;
 }
 
 std::vector<Column> columns_of(const SweepFacts& facts) {
   std::vector<Column> columns;
+  const auto is_long = [](const std::string& value) { return value.size() > kLongValue; };
   for (const Axis& axis : facts.axes) {
-    Column& column = columns.emplace_back(Column{axis.label, axis.path, {}, {}});
-    for (const size_t of : axis.of) {
-      column.cells.push_back(axis.values[of]);
-      column.numbers.push_back(axis.numeric() ? &axis.numbers[of] : nullptr);
-    }
-    for (const std::string& path : axis.with) {
-      Column other{path, path, {}, {}};
-      size_t longest = 0;
-      for (const sweep::TrialResult& row : facts.results.trials) {
-        other.cells.push_back(value_at(row.trial, path));
-        longest = std::max(longest, other.cells.back().size());
-        other.numbers.push_back(nullptr);
-      }
-      if (longest <= kLongValue) columns.push_back(std::move(other));
-    }
+    columns.push_back(column_of(axis));
+    for (const Axis& other : axis.with)
+      if (std::none_of(other.values.begin(), other.values.end(), is_long)) columns.push_back(column_of(other));
   }
   const bool seeds = std::any_of(facts.seeds.begin(), facts.seeds.end(), [](const std::string& seed) { return !seed.empty(); });
-  if (seeds) columns.push_back({"seed", "train.seed", facts.seeds, std::vector<const double*>(facts.seeds.size(), nullptr)});
+  if (seeds) columns.push_back({"seed", facts.seeds, std::vector<const double*>(facts.seeds.size(), nullptr)});
   return columns;
 }
 
