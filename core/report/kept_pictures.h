@@ -15,7 +15,7 @@ namespace espalier::report {
 /// "student, EMA" → "student-ema". "the data" is "data".
 std::string slug_of(const std::string& column);
 
-/// Guarantees: the folder is replaced whole or not at all. Errors: UserError of the file system.
+/// Replaces what is there. Guarantees: the folder is whole or absent, never a mixture. Errors: UserError of the file system.
 void keep_pictures(const PictureFacts& pictures, const std::filesystem::path& run);
 
 /// What keep_pictures wrote; nothing where it never did.
