@@ -9,6 +9,7 @@
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
 #include "core/cli/recipe_plugins.h"
+#include "core/report/sweep_report.h"
 #include "core/sweep/control.h"
 #include "core/sweep/sizes.h"
 #include "core/train/run_folder.h"
@@ -123,7 +124,7 @@ void run_sweep(const Options& options, CommandContext& context) {
       .jobs = options.jobs,
       .worker = [&](const sweep::Trial& trial, int64_t) { return worker_words(options, context, trial); },
       .say = [&](const std::string& line) { say_notes(context, {line}); },
-      .report = {}};
+      .report = report::write_sweep_report};
   const sweep::SweepEnd end = sweep::control(store, trials, file.rules, control);
   context.out << sweep::summary_table(sweep::collect(store)) << '\n' << (options.out / "trials.csv").string() << '\n';
   context.exit_code = code_of(end);

@@ -27,6 +27,7 @@ constexpr auto kBetweenTables = std::chrono::seconds(2);        // at least, whi
 constexpr auto kBetweenSteps = std::chrono::milliseconds(500);  // between two readings of how far trials are
 constexpr auto kAgain = std::chrono::milliseconds(200);         // before a trial that a worker did not get is offered again
 constexpr auto kForCheckpoints = std::chrono::minutes(10);      // for workers that were asked to stop
+constexpr int kPageShare = 20;                                  // of the time between two pages, one part may go into a page
 constexpr size_t kTail = 1 << 13;                               // bytes of a log that a cause is looked for in
 
 std::string tail_of(const fs::path& file, size_t bytes) {
@@ -228,12 +229,21 @@ class Controller {
   void tables(bool now) {
     const SweepEnd so_far = end();
     const int64_t done = so_far.complete + so_far.pruned + so_far.failed;
-    if (!now && (done == tabled_ || Clock::now() - tables_written_ < kBetweenTables)) return;
+    const auto begin = Clock::now();
+    const bool page_late = options_.report && paged_ != done && begin >= page_due_;
+    if (!now && ((done == tabled_ && !page_late) || begin - tables_written_ < kBetweenTables)) return;
     tabled_ = done;
     const Results results = collect(store_);
     write_tables(results);
-    if (options_.report) options_.report(results);
+    if (options_.report && (now || page_late)) write_page(results, done);
     tables_written_ = Clock::now();
+  }
+
+  void write_page(const Results& results, int64_t done) {
+    const auto begin = Clock::now();
+    options_.report(results);
+    paged_ = done;
+    page_due_ = Clock::now() + kPageShare * (Clock::now() - begin);
   }
 
   void rest() const { std::this_thread::sleep_for(std::max<Clock::duration>(kRest, 4 * look_took_)); }
@@ -302,9 +312,9 @@ class Controller {
   std::map<size_t, Clock::time_point> not_before_;
   std::vector<int64_t> steps_;
   std::unique_ptr<Progress> progress_;
-  Clock::time_point shown_{}, tables_written_{};
+  Clock::time_point shown_{}, tables_written_{}, page_due_{};
   Clock::duration look_took_{};
-  int64_t tabled_ = -1;
+  int64_t tabled_ = -1, paged_ = -1;  // trials that were done when the tables, the page were written
   bool stopped_ = false;
 };
 

@@ -14,7 +14,7 @@ struct ControlOptions {
   /// The command line of a worker for a trial; `slot`, below `jobs`, is free.
   std::function<std::vector<std::string>(const Trial&, int64_t slot)> worker;
   std::function<void(const std::string&)> say;
-  std::function<void(const Results&)> report;  // writes DIR/report.html; empty: none
+  std::function<void(const Results&)> report;  // writes DIR/report.html, less often than tables; empty: none
 };
 
 struct SweepEnd {
