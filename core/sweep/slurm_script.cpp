@@ -29,11 +29,7 @@ constexpr const char* kHead = R"sh(#!/bin/bash
 {extra}
 folder={folder}
 task="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
-say() {{ printf '%s %s %s\n' "$(date +%FT%T)"
-                              "$task"
-                              "$1";
-}
-}
+say() {{ printf '%s %s %s\n' "$(date +%FT%T)" "$task" "$1"; }}
 )sh";
 
 constexpr const char* kOneTrial = R"sh(
