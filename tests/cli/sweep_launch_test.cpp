@@ -3,7 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <signal.h>
+
 #include <thread>
 
 #include "core/base/child.h"
@@ -18,6 +19,17 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+/// Whether a process is gone within some seconds; a zombie that nobody has buried yet is.
+bool ends(pid_t pid) {
+  const auto runs = [&] {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/stat");
+    std::string word, name, state;
+    return status >> word >> name >> state && state != "Z";
+  };
+  for (int i = 0; i < 500 && runs(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return !runs();
+}
 
 class SweepLaunch : public ::testing::Test {
  protected:
@@ -68,6 +80,25 @@ class SweepLaunch : public ::testing::Test {
     return text;
   }
 
+  /// A sweep that goes on in the background.
+  Child started(std::vector<std::string> more) const {
+    std::vector<std::string> words{ESPALIER_BUILD_DIR "/bin/espalier", "sweep", run_.path("sweep.toml").string(), "--out",
+                                   run_.path("out").string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return Child(words, run_.path("controller.log"));
+  }
+  /// Of the first worker that has begun; 0 when none does within a minute.
+  pid_t worker_pid() const {
+    for (int i = 0; i < 6000; ++i) {
+      if (fs::exists(run_.path("out"))) {
+        const std::string text = claims();
+        if (const size_t at = text.find("\"pid\":"); at != std::string::npos) return std::stoi(text.substr(at + 6));
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return 0;
+  }
+
   DistillRun run_{"launch"};
   FakeSlurm slurm_{run_.path("slurm")};
 };
@@ -106,6 +137,28 @@ TEST_F(SweepLaunch, a_template_that_ends_well_without_a_worker_fails_each_trial)
   EXPECT_EQ(result.exit_code, 1);
   ASSERT_EQ(rows("out").size(), 1u);
   EXPECT_THAT(rows("out")[0]["cause"].get<std::string>(), HasSubstr("exit code 0: would run"));
+}
+
+TEST_F(SweepLaunch, a_worker_by_a_template_of_one_command_dies_with_a_killed_controller) {
+  write(1, 300);
+  {
+    const Child controller = started({"--launcher", "command", "--command", "nice env -C {cwd} {command}"});
+    ASSERT_NE(worker_pid(), 0);
+    controller.send(SIGKILL);
+  }
+  EXPECT_TRUE(ends(worker_pid()));
+  EXPECT_THAT(claims(), Not(HasSubstr("\"end\"")));
+}
+
+TEST_F(SweepLaunch, a_worker_by_a_template_of_a_list_writes_its_checkpoint_when_the_sweep_is_stopped) {
+  write(1, 300);
+  Child controller = started({"--launcher", "command", "--command", "cd {cwd} && {command}"});
+  ASSERT_NE(worker_pid(), 0);
+  controller.send(SIGTERM);
+  std::optional<ChildEnd> end;
+  while (!(end = controller.poll())) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(end->exit_code, 3);
+  EXPECT_THAT(claims(), HasSubstr("\"end\":\"stopped\""));
 }
 
 TEST_F(SweepLaunch, faults_of_its_options_are_found_before_anything_is_written) {
@@ -233,13 +286,7 @@ TEST(Child, a_group_is_killed_with_all_that_it_has_started) {
   }
   pid_t inner = 0;
   std::ifstream(file) >> inner;
-  const auto is_running = [&] {  // a zombie that nobody has buried yet is not
-    std::ifstream status("/proc/" + std::to_string(inner) + "/stat");
-    std::string word, name, state;
-    return status >> word >> name >> state && state != "Z";
-  };
-  for (int i = 0; i < 200 && is_running(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_FALSE(is_running());
+  EXPECT_TRUE(ends(inner));
   fs::remove_all(folder);
 }
 
