@@ -74,8 +74,7 @@ Child::Child(const std::vector<std::string>& words, const std::filesystem::path&
   throw Error("[" + words[0] + "] cannot be started: " + std::strerror(reason));
 }
 
-Child::Child(Child&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), signals_(other.signals_), end_(std::move(other.end_)) {}
+Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), signals_(other.signals_), end_(other.end_) {}
 
 Child& Child::operator=(Child&& other) noexcept {
   std::swap(pid_, other.pid_);
