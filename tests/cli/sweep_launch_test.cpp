@@ -5,12 +5,13 @@
 
 #include <signal.h>
 
+#include <map>
 #include <thread>
 
 #include "core/base/child.h"
 #include "core/sweep/launch_command.h"
 #include "core/sweep/slurm_script.h"
-#include "tests/support/distill_run.h"
+#include "tests/support/distill_kill.h"
 #include "tests/support/fake_slurm.h"
 
 namespace espalier::testing {
@@ -237,6 +238,22 @@ TEST_F(SweepLaunch, a_task_whose_time_is_nearly_over_writes_its_checkpoint_and_g
   EXPECT_THAT(log, HasSubstr(" start 1 on "));
   EXPECT_THAT(claims(), HasSubstr("\"end\":\"stopped\""));
   expect_complete_as_here(1);
+}
+
+TEST_F(SweepLaunch, a_sweep_with_rungs_comes_to_its_end_through_tasks_that_take_trials_by_themselves) {
+  run_.write_recipe("[train]\nbatch_size = 2\nsteps = 4\nvalidate_every = 1\ncheckpoint_every = 1\n", small_cache(run_));
+  run_.write("sweep.toml",
+             "base = \"recipe.toml\"\n[grid]\n\"train.optimizer.lr\" = [1e-3, 1e-4, 1e-5]\n"
+             "[stop]\nuse = \"asha\"\nmin_steps = 2\nreduction = 2\n[workers]\nreports = false\n");
+  const CommandResult result = on_slurm({"--jobs", "2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(slurm_.text("script-4711"), HasSubstr("#SBATCH --array=0-1%2\n"));
+  std::map<std::string, int> states;
+  for (const nlohmann::json& row : rows("out")) ++states[row["state"]];
+  EXPECT_GE(states["complete"], 1);
+  EXPECT_GE(states["pruned"], 1);
+  EXPECT_EQ(states["complete"] + states["pruned"], 3);
+  EXPECT_EQ(slurm_.submissions(), 1);
 }
 
 TEST_F(SweepLaunch, what_sbatch_refuses_is_passed_on) {
