@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/child.h"
+#include "core/sweep/launch.h"
 #include "core/sweep/results.h"
 
 namespace espalier::sweep {
@@ -13,6 +15,8 @@ struct ControlOptions {
   int64_t jobs = 1;
   /// The command line of a worker for a trial; `slot`, below `jobs`, is free.
   std::function<std::vector<std::string>(const Trial&, int64_t slot)> worker;
+  Signals signals = Signals::kChild;  // kGroup where what `worker` names starts others
+  Elsewhere* elsewhere = nullptr;     // runs the trials in place of `worker`, where given
   std::function<void(const std::string&)> say;
   std::function<void(const Results&)> report;  // writes DIR/report.html, less often than tables; empty: none
 };
@@ -23,7 +27,8 @@ struct SweepEnd {
 };
 
 /// Runs until every trial is complete, pruned or failed, or until too many have failed. Workers are children that end with this
-/// process; another process with the same folder only waits for trials that it does not run itself.
+/// process; another process with the same folder only waits for trials that it does not run itself. With `elsewhere` this process
+/// only looks on: it ends with trials left when the queue has.
 /// Errors: UserError when another process looks after the folder; Interrupted, after the workers have written their checkpoints.
 SweepEnd control(const Store& store, const std::vector<Trial>& trials, const Rules& rules, const ControlOptions& options);
 
