@@ -18,13 +18,20 @@ struct ChildEnd {
   std::string text() const;
 };
 
+/// What becomes a child's stdin and stdout. They stay the caller's to close.
+struct ChildPipes {
+  int in = -1, out = -1;
+};
+
 /// A running child. Destroying it kills it and waits. It is killed too when this process dies, however it does, unless it has
 /// become another user's.
 class Child {
  public:
   /// Starts `words[0]`, looked for on PATH, with stdin closed, stdout and stderr appended to `log`.
   /// Errors: Error naming the program and the system's reason.
-  Child(const std::vector<std::string>& words, const std::filesystem::path& log);
+  Child(const std::vector<std::string>& words, const std::filesystem::path& log) : Child(words, log, {}) {}
+  /// The same with `pipes`, where they are given, as stdin and stdout; stderr alone goes to `log`.
+  Child(const std::vector<std::string>& words, const std::filesystem::path& log, ChildPipes pipes);
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;
   ~Child();

@@ -2,6 +2,7 @@
 // What every trial would be and need, found out before the first one runs.
 
 #include <iosfwd>
+#include <map>
 #include <vector>
 
 #include "core/sweep/work.h"
@@ -20,6 +21,10 @@ struct TrialSize {
 /// memory. Trials that differ only in numbers which change none of that (rates, weights) are looked at once. Faults go to
 /// `errors`, each once, with a trial that has it. Cost: a few ms for a small UNet, up to seconds for SDXL, for each structure.
 std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const MakeServices& services, ErrorList& errors);
+
+/// What keeps a trial from being run, "" when nothing does, as `size_trials` finds it. `looked_at`: what is known of structures,
+/// added to.
+std::string fault_of(const Trial& trial, const MakeServices& services, std::map<std::string, std::string>& looked_at);
 
 /// That `jobs` workers at once fit into memory, and what all trials leave on the disk of `folder`. Faults go to `errors`, with
 /// what would make it fit. Trials that are settled leave no more.
