@@ -148,7 +148,8 @@ void run_sweep(const Options& options, CommandContext& context) {
     else
       require_same(store, trials, file);
   }
-  std::vector<sweep::TrialSize> sizes = sweep::size_trials(trials, services, errors);
+  std::vector<sweep::TrialSize> sizes = sweep::size_trials(
+      trials, [&](size_t i) { return sweep::recipe_of(file, file.points[i].settings, errors); }, file.rules, services, errors);
   errors.throw_if_any();
   // Each trial of a search counts as the base.
   if (searched) sizes.resize(static_cast<size_t>(file.search.trials), sizes[0]);
@@ -175,12 +176,14 @@ void run_sweep(const Options& options, CommandContext& context) {
   reopen(store, trials, options.extend, options.retry_failed);
   const auto say = [&](const std::string& line) { say_notes(context, {line}); };
   std::map<std::string, std::string> looked_at;
-  sweep::SearchProgram search({.file = file,
-                        .planned_steps = base_steps,
-                        .check = check,
-                        .fault = [&](const sweep::Trial& trial) { return sweep::fault_of(trial, services, looked_at); },
-                        .log = options.out / "state" / "search.log",
-                        .say = say});
+  sweep::SearchProgram search(
+      {.file = file,
+       .planned_steps = base_steps,
+       .check = check,
+       .fault = [&](const sweep::Trial& trial,
+                    const train::Recipe& recipe) { return sweep::fault_of(trial, recipe, file.rules, services, looked_at); },
+       .log = options.out / "state" / "search.log",
+       .say = say});
   sweep::ControlOptions control{
       .jobs = options.jobs,
       .worker = [&](const sweep::Trial& trial, int64_t) { return worker_words(options, context, trial); },

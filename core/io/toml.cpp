@@ -17,6 +17,7 @@ std::string at(const toml::source_region& region, std::string_view file) {
     file = *region.path;
     if (file.starts_with("--")) return std::string(file);
   }
+  if (region.begin.line == 0) return std::string(file);  // made by a program
   return std::string(file) + ":" + std::to_string(region.begin.line) + ":" + std::to_string(region.begin.column);
 }
 
@@ -161,7 +162,9 @@ void TomlReader::finish() {
   for (const auto& [key, node] : table_) {
     const std::string_view name = key.str();
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
-    errors_.add(at(key.source(), file_) + ": unknown key '" + printable(name) + "' in " + what_ + did_you_mean(name, known_));
+    // A key that was laid over the file has no place of its own, but its value has.
+    const toml::source_region& place = key.source().begin.line == 0 ? node.source() : key.source();
+    errors_.add(at(place, file_) + ": unknown key '" + printable(name) + "' in " + what_ + did_you_mean(name, known_));
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <sstream>
@@ -33,26 +34,45 @@ std::string part_text(const std::string& part) {
   return bare ? part : "'" + part + "'";
 }
 
-/// Calls `visit` for each path and value, in the order of the file.
-void walk(const toml::table& table, const std::string& prefix, const std::function<bool(const toml::table&)>& is_value,
-          const std::function<void(const std::string&, const toml::node&)>& visit) {
-  std::vector<std::pair<std::string, const toml::node*>> entries;
+using Keys = std::vector<std::string>;
+
+Keys with(Keys keys, std::string key) {
+  keys.push_back(std::move(key));
+  return keys;
+}
+
+/// A value of the file.
+struct Found {
+  std::string path;  // of the recipe
+  const toml::node* node;
+  Keys at;  // of the file
+};
+
+/// Paths and values of a table in the order of the file; `at`: keys to the table.
+std::vector<Found> walk(const toml::table& table, const std::string& prefix, const Keys& at,
+                        const std::function<bool(const toml::table&)>& is_value) {
+  std::vector<Found> entries;
   for (const auto& [key, node] : table) {
     const std::string part(key.str());
-    entries.emplace_back(prefix.empty() ? part : prefix + "." + part_text(part), &node);
+    entries.push_back({prefix.empty() ? part : prefix + "." + part_text(part), &node, with(at, part)});
   }
-  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-    const toml::source_position x = a.second->source().begin, y = b.second->source().begin;
+  std::stable_sort(entries.begin(), entries.end(), [](const Found& a, const Found& b) {
+    const toml::source_position x = a.node->source().begin, y = b.node->source().begin;
     return std::pair(x.line, x.column) < std::pair(y.line, y.column);
   });
-  for (const auto& [path, node] : entries) {
-    const toml::table* inner = node->as_table();
-    if (inner != nullptr && !is_value(*inner))
-      walk(*inner, path, is_value, visit);
-    else
-      visit(path, *node);
+  std::vector<Found> found;
+  for (Found& entry : entries) {
+    const toml::table* inner = entry.node->as_table();
+    if (inner == nullptr || is_value(*inner)) {
+      found.push_back(std::move(entry));
+      continue;
+    }
+    for (Found& each : walk(*inner, entry.path, entry.at, is_value)) found.push_back(std::move(each));
   }
+  return found;
 }
+
+bool is_inline(const toml::table& table) { return table.is_inline(); }
 
 bool is_distribution(const toml::table& table) {
   return table.is_inline() ||
@@ -64,7 +84,10 @@ bool is_distribution(const toml::table& table) {
 std::string value_text(const toml::node& value) {
   std::ostringstream out;
   value.visit([&](const auto& each) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(each)>, toml::table>) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(each)>, toml::value<double>>) {
+      const std::string shortest = fmt::format("{}", each.get());
+      out << shortest << (shortest.find_first_not_of("-0123456789") == std::string::npos ? ".0" : "");
+    } else if constexpr (std::is_same_v<std::remove_cvref_t<decltype(each)>, toml::table>) {
       toml::table inline_table = each;
       inline_table.is_inline(true);
       out << toml::toml_formatter(inline_table, toml::format_flags::none);
@@ -77,35 +100,43 @@ std::string value_text(const toml::node& value) {
   return text;
 }
 
-std::shared_ptr<const toml::node> value_at(const std::string& text, const std::string& place, const std::string& file) {
+toml::node& node_of(toml::table& root, const Setting& setting, const std::string& file) {
+  if (!setting.at.empty()) {
+    toml::node* node = &root;
+    for (const std::string& key : setting.at)
+      node = node->is_array() ? node->as_array()->get(std::stoul(key)) : node->as_table()->get(key);
+    return *node;
+  }
   size_t line = 1, column = 5;
-  if (place.rfind(file + ":", 0) == 0) std::sscanf(place.c_str() + file.size(), ":%zu:%zu", &line, &column);
-  // Put where it is said to be: a fault in the value then has that place.
-  std::string padded(line - 1, '\n');
-  padded += std::string(column > 4 ? column - 4 : 1, ' ');
-  padded.pop_back();
-  return copy_of(*toml::parse(padded + "v = " + text, file).get("v"));
+  if (setting.place.rfind(file + ":", 0) == 0) std::sscanf(setting.place.c_str() + file.size(), ":%zu:%zu", &line, &column);
+  // Written where it is said to be: a fault in the value then has that place.
+  const std::string before = std::string(line - 1, '\n') + std::string(column > 5 ? column - 5 : 0, ' ');
+  toml::table parsed = toml::parse(before + "v = " + setting.text, file);
+  root.insert_or_assign("v", std::move(*parsed.get("v")));
+  return *root.get("v");
 }
 
 std::vector<AxisReader::Axis> AxisReader::axes_of(const toml::table& table, const char* what) {
+  const std::string name(what + 1, std::strlen(what) - 2);  // of "[grid]"
   std::vector<Axis> axes;
-  walk(
-      table, "", [](const toml::table& inner) { return inner.is_inline(); },
-      [&](const std::string& path, const toml::node& node) {
-        const toml::array* values = node.as_array();
-        const std::string place = io::place_of(node, file_);
-        if (values == nullptr)
-          return errors_.add(fmt::format("{}: '{}' in {} must be an array of its values", place, printable(path), what));
-        if (values->empty()) return errors_.add(fmt::format("{}: the axis '{}' of {} is empty", place, printable(path), what));
-        Axis axis{path, {}, place};
-        for (const toml::node& value : *values) axis.values.push_back(copy_of(value));
-        for (size_t i = 0; i < axis.values.size(); ++i)
-          for (size_t k = 0; k < i; ++k)
-            if (what == std::string("[grid]") && value_text(*axis.values[i]) == value_text(*axis.values[k]))
-              errors_.add(fmt::format("{}: the axis '{}' has {} twice", io::place_of(*axis.values[i], file_), printable(path),
-                                      printable(value_text(*axis.values[i]))));
-        axes.push_back(std::move(axis));
-      });
+  for (const Found& found : walk(table, "", {name}, is_inline)) {
+    const toml::array* values = found.node->as_array();
+    Axis axis{found.path, {}, io::place_of(*found.node, file_)};
+    if (values == nullptr) {
+      errors_.add(fmt::format("{}: '{}' in {} must be an array of its values", axis.place, printable(axis.path), what));
+      continue;
+    }
+    if (values->empty()) {
+      errors_.add(fmt::format("{}: the axis '{}' of {} is empty", axis.place, printable(axis.path), what));
+      continue;
+    }
+    for (size_t i = 0; i < values->size(); ++i) {
+      const toml::node& value = *values->get(i);
+      axis.values.push_back(
+          {axis.path, copy_of(value), value_text(value), io::place_of(value, file_), with(found.at, std::to_string(i))});
+    }
+    axes.push_back(std::move(axis));
+  }
   if (table.empty()) errors_.add(io::place_of(table, file_) + ": " + what + " is empty");
   return axes;
 }
@@ -114,7 +145,7 @@ std::vector<std::vector<Point>> AxisReader::grid(const toml::table& table) {
   std::vector<std::vector<Point>> factors;
   for (const Axis& axis : axes_of(table, "[grid]")) {
     std::vector<Point>& points = factors.emplace_back();
-    for (const auto& value : axis.values) points.push_back({"", {{axis.path, value, value_text(*value)}}});
+    for (const Setting& value : axis.values) points.push_back({"", {value}});
   }
   return factors;
 }
@@ -130,20 +161,16 @@ std::vector<Point> AxisReader::zip(const toml::table& table) {
       continue;
     }
     points.resize(axis.values.size());
-    for (size_t i = 0; i < points.size(); ++i)
-      points[i].settings.push_back({axis.path, axis.values[i], value_text(*axis.values[i])});
+    for (size_t i = 0; i < points.size(); ++i) points[i].settings.push_back(axis.values[i]);
   }
   return points;
 }
 
-std::vector<Setting> AxisReader::settings_of(const toml::table& row, const std::vector<std::string>& host_keys) {
+std::vector<Setting> AxisReader::settings_of(const toml::table& row, const Keys& at, const std::vector<std::string>& host_keys) {
   std::vector<Setting> settings;
-  walk(
-      row, "", [](const toml::table& inner) { return inner.is_inline(); },
-      [&](const std::string& path, const toml::node& node) {
-        if (std::find(host_keys.begin(), host_keys.end(), path) == host_keys.end())
-          settings.push_back({path, copy_of(node), value_text(node)});
-      });
+  for (const Found& found : walk(row, "", at, is_inline))
+    if (std::find(host_keys.begin(), host_keys.end(), found.path) == host_keys.end())
+      settings.push_back({found.path, copy_of(*found.node), value_text(*found.node), io::place_of(*found.node, file_), found.at});
   return settings;
 }
 
@@ -161,17 +188,17 @@ std::vector<Point> AxisReader::list(const std::vector<const toml::table*>& rows)
       if (!point.name.empty() && other.name == point.name)
         errors_.add(io::place_of(*rows[i]->get("name"), file_) + ": two rows of [[list]] are called '" + printable(point.name) +
                     "'");
-    point.settings = settings_of(*rows[i], {"name"});
+    point.settings = settings_of(*rows[i], {"list", std::to_string(i)}, {"name"});
     points.push_back(std::move(point));
   }
   return points;
 }
 
-std::optional<Distribution> AxisReader::distribution(const std::string& path, const toml::table& table, int64_t& samples,
-                                                     bool searched) {
+std::optional<Distribution> AxisReader::distribution(const std::string& path, const toml::table& table, const Keys& at,
+                                                     int64_t& samples, bool searched) {
   const size_t faults = errors_.messages().size();
   io::TomlReader reader(table, file_, "the axis '" + printable(path) + "'", errors_);
-  Distribution d{.path = path, .kind = "", .choices = {}, .place = io::place_of(table, file_)};
+  Distribution d{.path = path, .kind = "", .choices = {}, .place = io::place_of(table, file_), .at = at};
   for (const std::string& kind : kinds()) {
     const toml::array* range = reader.array(kind);
     if (range == nullptr) continue;
@@ -207,44 +234,49 @@ std::optional<Distribution> AxisReader::distribution(const std::string& path, co
 std::vector<Point> AxisReader::random(const toml::table& table, bool searched, uint64_t& seed, std::vector<Distribution>& space) {
   std::optional<int64_t> samples;
   std::string first;
-  walk(table, "", is_distribution, [&](const std::string& path, const toml::node& node) {
+  for (const Found& found : walk(table, "", {"random"}, is_distribution)) {
+    const std::string& path = found.path;
+    const toml::node& node = *found.node;
+    const std::string place = io::place_of(node, file_);
     if (path == "seed") {
       if (node.is_integer() && *node.value<int64_t>() >= 0)
         seed = static_cast<uint64_t>(*node.value<int64_t>());
       else
-        errors_.add(io::place_of(node, file_) + ": 'seed' of [random] must be an integer of at least 0");
-      return;
+        errors_.add(place + ": 'seed' of [random] must be an integer of at least 0");
+      continue;
     }
-    if (!node.is_table())
-      return errors_.add(io::place_of(node, file_) + ": the axis '" + printable(path) +
-                         "' of [random] must be a table, as in { log_uniform = [1e-5, 1e-3], samples = 8 }");
+    if (!node.is_table()) {
+      errors_.add(place + ": the axis '" + printable(path) +
+                  "' of [random] must be a table, as in { log_uniform = [1e-5, 1e-3], samples = 8 }");
+      continue;
+    }
     int64_t here = 0;
-    const auto read = distribution(path, *node.as_table(), here, searched);
-    if (!read) return;
+    const auto read = distribution(path, *node.as_table(), found.at, here, searched);
+    if (!read) continue;
     if (samples && *samples != here)
-      errors_.add(fmt::format("{}: the axes of [random] are drawn together: '{}' has {} samples, '{}' has {}", read->place,
+      errors_.add(fmt::format("{}: the axes of [random] are drawn together: '{}' has {} samples, '{}' has {}", place,
                               printable(path), here, printable(first), *samples));
     if (!samples) samples = here, first = path;
     space.push_back(*read);
-  });
+  }
   std::vector<Point> points;
   if (space.empty() && errors_.empty()) errors_.add(io::place_of(table, file_) + ": [random] has no axis");
   if (searched || space.empty() || !errors_.empty()) return points;
   points.resize(static_cast<size_t>(*samples));
   for (const Distribution& d : space) {
-    const auto values = draws(d, seed, 0, *samples);
-    for (size_t i = 0; i < points.size(); ++i) points[i].settings.push_back({d.path, values[i], value_text(*values[i])});
+    const std::vector<Setting> values = draws(d, seed, *samples);
+    for (size_t i = 0; i < points.size(); ++i) points[i].settings.push_back(values[i]);
   }
   return points;
 }
 
-std::vector<std::shared_ptr<const toml::node>> draws(const Distribution& d, uint64_t seed, int64_t begin, int64_t end) {
-  const std::string file = d.place.substr(0, d.place.rfind(':', d.place.rfind(':') - 1));
-  std::vector<std::shared_ptr<const toml::node>> values;
-  for (int64_t k = begin; k < end; ++k) {
+std::vector<Setting> draws(const Distribution& d, uint64_t seed, int64_t count) {
+  std::vector<Setting> values;
+  for (int64_t k = 0; k < count; ++k) {
     const double u = rng::uniform(seed, rng::stream_of(d.path), static_cast<uint64_t>(k));
     if (d.kind == "choice") {
-      values.push_back(d.choices[static_cast<size_t>(u * static_cast<double>(d.choices.size()))]);
+      const auto i = static_cast<size_t>(u * static_cast<double>(d.choices.size()));
+      values.push_back({d.path, d.choices[i], value_text(*d.choices[i]), d.place, with(with(d.at, "choice"), std::to_string(i))});
       continue;
     }
     std::string text;
@@ -254,7 +286,8 @@ std::vector<std::shared_ptr<const toml::node>> draws(const Distribution& d, uint
       text = fmt::format("{:.6e}", d.low + u * (d.high - d.low));
     else
       text = fmt::format("{:.6e}", std::exp(std::log(d.low) + u * (std::log(d.high) - std::log(d.low))));
-    values.push_back(value_at(text, d.place, file));
+    const toml::table parsed = toml::parse("v = " + text);
+    values.push_back({d.path, copy_of(*parsed.get("v")), value_text(*parsed.get("v")), d.place});
   }
   return values;
 }
@@ -265,7 +298,7 @@ std::vector<Point> product(const std::vector<std::vector<Point>>& factors, const
     for (const Point& point : factors[f])
       for (const Setting& setting : point.settings)
         if (const auto [at, fresh] = owner.emplace(setting.path, f); !fresh && at->second != f) {
-          errors.add(io::place_of(*setting.value, file) + ": '" + printable(setting.path) + "' is set by two axes");
+          errors.add(setting.place + ": '" + printable(setting.path) + "' is set by two axes");
           at->second = f;
         }
   std::vector<Point> points;

@@ -22,17 +22,19 @@ class AxisReader {
   std::vector<Point> list(const std::vector<const toml::table*>& rows);
   /// Draws, tied; with `searched` none, only the distributions. `seed` and `space` are filled in.
   std::vector<Point> random(const toml::table& table, bool searched, uint64_t& seed, std::vector<Distribution>& space);
-  /// Path → value of a row, in the file's order, without `host_keys`.
-  std::vector<Setting> settings_of(const toml::table& row, const std::vector<std::string>& host_keys);
+  /// Path → value of a row, in the file's order, without `host_keys`. `at`: keys to the row in the file.
+  std::vector<Setting> settings_of(const toml::table& row, const std::vector<std::string>& at,
+                                   const std::vector<std::string>& host_keys);
 
  private:
   struct Axis {
     std::string path;
-    std::vector<std::shared_ptr<const toml::node>> values;
+    std::vector<Setting> values;
     std::string place;
   };
   std::vector<Axis> axes_of(const toml::table& table, const char* what);
-  std::optional<Distribution> distribution(const std::string& path, const toml::table& table, int64_t& samples, bool searched);
+  std::optional<Distribution> distribution(const std::string& path, const toml::table& table, const std::vector<std::string>& at,
+                                           int64_t& samples, bool searched);
 
   std::string file_;
   ErrorList& errors_;
@@ -44,7 +46,8 @@ std::vector<Point> product(const std::vector<std::vector<Point>>& factors, const
 /// Whether the point has each of the settings; one that is an array matches each of its values.
 bool matches(const Point& point, const std::vector<Setting>& wanted);
 
-/// `text` as a TOML value whose place is that of `place` ("file:line:column").
-std::shared_ptr<const toml::node> value_at(const std::string& text, const std::string& place, const std::string& file);
+/// The value of a setting as a node that knows its place: within `root`, the sweep file parsed, out of which it is moved, or, of
+/// one that is not in the file, parsed into `root`.
+toml::node& node_of(toml::table& root, const Setting& setting, const std::string& file);
 
 }  // namespace espalier::sweep

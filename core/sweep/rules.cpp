@@ -26,8 +26,8 @@ Rules rules_from_json(const std::string& text, const std::string& place) {
   try {
     const Json json = Json::parse(text);
     const Json &objective = json.at("objective"), &stop = json.at("stop"), &workers = json.at("workers");
-    Rules rules{{objective.at("metric"), objective.at("maximize")},
-                {stop.at("use"), stop.at("min_steps"), stop.at("reduction"), stop.at("min_trials")},
+    Rules rules{{objective.at("metric"), objective.at("maximize"), ""},
+                {stop.at("use"), stop.at("min_steps"), stop.at("reduction"), stop.at("min_trials"), ""},
                 {}};
     rules.workers.retries = workers.at("retries");
     rules.workers.on_failure = workers.at("on_failure");

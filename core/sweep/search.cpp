@@ -13,7 +13,6 @@
 #include "core/base/sha256.h"
 #include "core/base/tail.h"
 #include "core/base/text.h"
-#include "core/sweep/axes.h"
 
 namespace espalier::sweep {
 namespace {
@@ -71,26 +70,32 @@ std::string float_text(double value) {
 
 std::string shown(const Json& json) { return printable(dumped(json), 80); }
 
-/// The TOML of an answer's value. `why`: what is wrong with it.
-std::shared_ptr<const toml::node> node_of(const Distribution& axis, const Json& value, const std::string& file,
-                                          std::string& why) {
+/// An axis's value in an answer. `why`: what is wrong with it.
+std::optional<Setting> setting_of(const Distribution& axis, const Json& value, std::string& why) {
   if (axis.kind == "choice") {
-    for (const auto& choice : axis.choices)
-      if (json_of(*choice) == value) return choice;
+    for (size_t i = 0; i < axis.choices.size(); ++i)
+      if (json_of(*axis.choices[i]) == value) {
+        Setting setting{axis.path, axis.choices[i], value_text(*axis.choices[i]), axis.place, axis.at};
+        setting.at.insert(setting.at.end(), {"choice", std::to_string(i)});
+        return setting;
+      }
     why = fmt::format("'{}' = {}, which is none of its choices", axis.path, shown(value));
-    return nullptr;
+    return std::nullopt;
   }
   const bool whole = axis.kind == "integer";
   if (whole ? !value.is_number_integer() : !value.is_number()) {
     why = fmt::format("'{}' = {}, and it takes {}", axis.path, shown(value), whole ? "an integer" : "a number");
-    return nullptr;
+    return std::nullopt;
   }
   const auto number = value.get<double>();
   if (!(number >= axis.low && number <= axis.high)) {
     why = fmt::format("'{}' = {}, which is not from {} to {}", axis.path, shown(value), axis.low, axis.high);
-    return nullptr;
+    return std::nullopt;
   }
-  return value_at(whole ? std::to_string(value.get<int64_t>()) : float_text(number), axis.place, file);
+  const std::shared_ptr<const toml::node> node =
+      whole ? std::shared_ptr<const toml::node>(std::make_shared<toml::value<int64_t>>(value.get<int64_t>()))
+            : std::make_shared<toml::value<double>>(number);
+  return Setting{axis.path, node, whole ? value_text(*node) : float_text(number), axis.place};
 }
 
 /// The settings of an answer, in the order of the axes. `why`: what is wrong with it.
@@ -108,9 +113,9 @@ Point point_of(const SweepFile& file, const Json& settings, std::string& why) {
       why = fmt::format("nothing for '{}'", axis.path);
       return point;
     }
-    const auto node = node_of(axis, settings[axis.path], file.file.string(), why);
-    if (node == nullptr) return point;
-    point.settings.push_back({axis.path, node, value_text(*node)});
+    const std::optional<Setting> setting = setting_of(axis, settings[axis.path], why);
+    if (!setting) return point;
+    point.settings.push_back(*setting);
   }
   return point;
 }
@@ -231,7 +236,7 @@ std::optional<AskedTrial> SearchProgram::trial_of(const Point& point) {
   AskedTrial asked;
   if (faults.empty()) {
     asked.trial = make_trial(point, recipe);
-    asked.fault = context_.fault(asked.trial);
+    asked.fault = context_.fault(asked.trial, recipe);
   } else {
     asked.fault = join(faults.messages(), "; ");
     std::string text;

@@ -16,10 +16,11 @@ namespace espalier::sweep {
 
 struct SearchContext {
   const SweepFile& file;
-  int64_t planned_steps = 0;                       // of the base recipe
-  CheckRecipe check;                               // as for the trials of a table
-  std::function<std::string(const Trial&)> fault;  // what else keeps a sound recipe from being run; "": nothing
-  std::filesystem::path log;                       // what the program writes to stderr
+  int64_t planned_steps = 0;  // of the base recipe
+  CheckRecipe check;          // as for the trials of a table
+  /// What else keeps a sound recipe from being run; "": nothing.
+  std::function<std::string(const Trial&, const train::Recipe&)> fault;
+  std::filesystem::path log;  // what the program writes to stderr
   std::function<void(const std::string&)> say;
 };
 

@@ -61,16 +61,32 @@ struct Opened {
   train::Losses losses;
   std::vector<train::StagePreview> stages;
 
-  Opened(const Trial& trial, const MakeServices& make)
-      : recipe(recipe_of(trial)), services(make(recipe)), models(train::open_models(recipe)), source(train::open_data(recipe)) {
+  Opened(train::Recipe of, const MakeServices& make)
+      : recipe(std::move(of)), services(make(recipe)), models(train::open_models(recipe)), source(train::open_data(recipe)) {
     train::check_data_fits(recipe, models, *source);
     for (const train::LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
     stages = train::preview_stages(recipe, models, services, losses, *source);
   }
 };
 
-TrialSize size_of_trial(const Trial& trial, const MakeServices& make) {
-  Opened opened(trial, make);
+void check_rules(const Rules& rules, const Opened& opened) {
+  const bool held_out = opened.source->validation_batches() > 0;
+  ErrorList errors;
+  if (const std::string fault =
+          train::metric_fault(rules.objective.metric, opened.recipe.stages.back().steps, opened.stages.back().terms, held_out);
+      !fault.empty())
+    errors.add(rules.objective.place + ": [objective] " + fault);
+  if (rules.stop.use != "none" && opened.recipe.train.validate_every == 0)
+    errors.add(
+        fmt::format("{}: [stop] looks at trials when they are validated; give [train] validate_every, best a divisor of "
+                    "min_steps = {}",
+                    rules.stop.place, rules.stop.min_steps));
+  errors.throw_if_any();
+}
+
+TrialSize size_of_trial(train::Recipe recipe, const Rules& rules, const MakeServices& make) {
+  Opened opened(std::move(recipe), make);
+  check_rules(rules, opened);
   const train::Needs needs =
       train::needs_of(opened.recipe, opened.models, opened.stages, opened.services, opened.losses, *opened.source);
   return {.parameters = opened.stages.back().parameters,
@@ -101,7 +117,8 @@ int64_t shared_steps(const std::vector<Trial>& trials) {
 
 }  // namespace
 
-std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const MakeServices& services, ErrorList& errors) {
+std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::function<train::Recipe(size_t)>& recipe_at,
+                                   const Rules& rules, const MakeServices& services, ErrorList& errors) {
   struct Fault {
     std::string trial;
     size_t more = 0;
@@ -115,7 +132,7 @@ std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const MakeS
     check_interrupt();
     const auto [at, fresh] = looked_at.emplace(structure_key(trials[i]), std::pair(i, std::string()));
     if (fresh) try {
-        sizes[i] = size_of_trial(trials[i], services);
+        sizes[i] = size_of_trial(recipe_at(i), rules, services);
       } catch (const UserError& error) {
         at->second.second = error.what();
       }
@@ -137,10 +154,11 @@ std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const MakeS
   return sizes;
 }
 
-std::string fault_of(const Trial& trial, const MakeServices& services, std::map<std::string, std::string>& looked_at) {
+std::string fault_of(const Trial& trial, const train::Recipe& recipe, const Rules& rules, const MakeServices& services,
+                     std::map<std::string, std::string>& looked_at) {
   const auto [at, fresh] = looked_at.emplace(structure_key(trial), "");
   if (fresh) try {
-      size_of_trial(trial, services);
+      size_of_trial(recipe, rules, services);
     } catch (const UserError& error) {
       at->second = error.what();
     }
@@ -185,7 +203,7 @@ void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool
 
 void print_trials(const std::vector<Trial>& trials, const std::vector<TrialSize>& sizes, const Rules& rules, int64_t jobs,
                   const MakeServices& services, std::ostream& out) {
-  Opened first(trials[0], services);
+  Opened first(recipe_of(trials[0]), services);
   const double step_s = train::measure_step_s(first.recipe, first.models, first.stages, train::largest_stage(first.stages),
                                               first.services, first.losses, *first.source);
   using Align = terminal::Table::Align;

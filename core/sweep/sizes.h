@@ -20,11 +20,15 @@ struct TrialSize {
 /// Goes through each trial as a run goes at its start: opens models and data, asks the pruners, builds the losses, plans the
 /// memory. Trials that differ only in numbers which change none of that (rates, weights) are looked at once. Faults go to
 /// `errors`, each once, with a trial that has it. Cost: a few ms for a small UNet, up to seconds for SDXL, for each structure.
-std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const MakeServices& services, ErrorList& errors);
+/// `recipe_at` gives the recipe of a trial with the places of its file, for messages. The objective, and what a stop rule looks
+/// at, must be there.
+std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::function<train::Recipe(size_t)>& recipe_at,
+                                   const Rules& rules, const MakeServices& services, ErrorList& errors);
 
 /// What keeps a trial from being run, "" when nothing does, as `size_trials` finds it. `looked_at`: what is known of structures,
 /// added to.
-std::string fault_of(const Trial& trial, const MakeServices& services, std::map<std::string, std::string>& looked_at);
+std::string fault_of(const Trial& trial, const train::Recipe& recipe, const Rules& rules, const MakeServices& services,
+                     std::map<std::string, std::string>& looked_at);
 
 /// That `jobs` workers at once fit into memory, and what all trials leave on the disk of `folder`. Faults go to `errors`, with
 /// what would make it fit. Trials that are settled leave no more.

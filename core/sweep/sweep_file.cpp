@@ -63,10 +63,12 @@ class Reader {
     sweep_.base = (fs::absolute(sweep_.file).parent_path() / *given).lexically_normal();
     if (!fs::is_regular_file(sweep_.base))
       return top_.fault("base", fmt::format("'{}' is no recipe's file (looked for {})", printable(*given), sweep_.base.string()));
+    sweep_.base_text = read_text(sweep_.base);
     try {
-      sweep_.base_root = std::make_shared<toml::table>(io::parse_toml(read_text(sweep_.base), sweep_.base.string()));
+      base_ = io::parse_toml(sweep_.base_text, sweep_.base.string());
     } catch (const UserError& error) {
       errors_.add(error.what());
+      sweep_.base_text.clear();
     }
   }
 
@@ -113,17 +115,15 @@ class Reader {
     return factors;
   }
 
-  int64_t seed_of_base() const {
-    if (sweep_.base_root == nullptr) return 0;
-    return (*sweep_.base_root)["train"]["seed"].value<int64_t>().value_or(0);
-  }
+  int64_t seed_of_base() const { return base_["train"]["seed"].value<int64_t>().value_or(0); }
 
   /// The same trials with seeds that count up.
   std::vector<Point> repeated(int64_t repeats, int64_t first) {
     std::vector<Point> points;
     for (int64_t i = 0; i < repeats; ++i) {
-      const auto node = value_at(std::to_string(first + i), top_.place("repeats"), file_);
-      points.push_back({"", {{"train.seed", node, value_text(*node)}}});
+      const toml::value<int64_t> seed(first + i);
+      points.push_back(
+          {"", {{"train.seed", std::make_shared<toml::value<int64_t>>(seed), value_text(seed), top_.place("repeats")}}});
     }
     return points;
   }
@@ -131,7 +131,7 @@ class Reader {
   void exclude() {
     AxisReader axes(file_, errors_);
     for (const Table row : top_.tables("exclude")) {
-      const std::vector<Setting> wanted = axes.settings_of(*row, {});
+      const std::vector<Setting> wanted = axes.settings_of(*row, {}, {});
       std::set<std::string> paths;
       for (const Point& point : sweep_.points)
         for (const Setting& setting : point.settings) paths.insert(setting.path);
@@ -139,8 +139,8 @@ class Reader {
       bool sound = !wanted.empty();
       for (const Setting& each : wanted)
         if (paths.count(each.path) == 0 && !known.empty()) {
-          errors_.add(io::place_of(*each.value, file_) + ": [[exclude]] asks for '" + printable(each.path) +
-                      "', which no axis sets" + did_you_mean(each.path, known));
+          errors_.add(each.place + ": [[exclude]] asks for '" + printable(each.path) + "', which no axis sets" +
+                      did_you_mean(each.path, known));
           sound = false;
         }
       if (!sound) continue;
@@ -153,11 +153,15 @@ class Reader {
   }
 
   void objective() {
+    sweep_.rules.objective.place = file_;
+    const bool held_out = base_["data"]["validation_rows"].value<int64_t>().value_or(0) > 0;
+    sweep_.rules.objective.metric = held_out ? "val/total" : "total";
     const Table table = top_.table("objective");
     if (table == nullptr) return;
     io::TomlReader reader(*table, file_, "[objective]", errors_);
     reader.require("metric");
-    sweep_.rules.objective.metric = reader.string("metric").value_or("val/total");
+    sweep_.rules.objective.metric = reader.string("metric").value_or("total");
+    sweep_.rules.objective.place = reader.place("metric");
     sweep_.rules.objective.maximize = choice(reader, "goal", {"minimize", "maximize"}) == "maximize";
     reader.finish();
   }
@@ -169,6 +173,7 @@ class Reader {
     StopRule& stop = sweep_.rules.stop;
     reader.require("use");
     reader.require("min_steps");
+    stop.place = reader.place("use");
     stop.use = choice(reader, "use", {"asha", "median"});
     stop.min_steps = integer(reader, "min_steps", 1, int64_t{1} << 40, 1);
     if (stop.use == "asha") stop.reduction = number(reader, "reduction", 1.1, 1000, 3);
@@ -199,6 +204,7 @@ class Reader {
   ErrorList& errors_;
   std::string file_;
   io::TomlReader top_;
+  toml::table base_;  // the base recipe
 };
 
 }  // namespace

@@ -17,8 +17,10 @@ namespace espalier::sweep {
 /// A value of a recipe path in one trial.
 struct Setting {
   std::string path;                         // "train.optimizer.lr"
-  std::shared_ptr<const toml::node> value;  // knows its place in the sweep file
+  std::shared_ptr<const toml::node> value;  // a copy, which does not know its place
   std::string text;                         // as TOML: 'espalier.prune.vega', [1, 2]
+  std::string place;                        // file:line:column of the value
+  std::vector<std::string> at = {};         // keys and indices to it in the sweep file; empty: it is drawn or counted
 };
 
 /// Some settings that go together.
@@ -34,12 +36,14 @@ struct Distribution {
   double low = 0, high = 0;
   std::vector<std::shared_ptr<const toml::node>> choices;
   std::string place;
+  std::vector<std::string> at;  // keys to it in the sweep file
 };
 
 /// What trials are compared by, and shown as: the last value of a run's metric.
 struct Objective {
-  std::string metric = "val/total";
+  std::string metric = "total";  // where the file names none: val/total with held-out rows, else total
   bool maximize = false;
+  std::string place = {};  // in the sweep file
   bool better(double a, double b) const { return maximize ? a > b : a < b; }
 };
 
@@ -49,6 +53,7 @@ struct StopRule {
   int64_t min_steps = 0;     // asha: the first rung; median: none is stopped before
   double reduction = 3;      // asha: one of this many goes on from a rung, which is that much longer than the one before
   int64_t min_trials = 3;    // median: others that must have come as far
+  std::string place = {};    // in the sweep file
 };
 
 struct WorkerRules {
@@ -80,10 +85,9 @@ struct Search {
 
 struct SweepFile {
   std::filesystem::path file, base;
-  std::string text;
-  std::shared_ptr<toml::table> base_root;  // the base recipe's table
-  std::vector<Point> points;               // without excluded ones, in the file's order; empty where `search` asks for them
-  std::vector<Distribution> space;         // of [random]
+  std::string text, base_text;      // of both files
+  std::vector<Point> points;        // without excluded ones, in the file's order; empty where `search` asks for them
+  std::vector<Distribution> space;  // of [random]
   Rules rules;
   Search search;
 };
@@ -95,8 +99,8 @@ struct SweepFile {
 /// [[exclude]] that matches nothing. Errors: UserError at once for a file that cannot be read or is no TOML.
 SweepFile read_sweep_file(const std::filesystem::path& file, ErrorList& errors);
 
-/// The draws `begin` to `end` of a distribution: the k-th is the same however many are drawn.
-std::vector<std::shared_ptr<const toml::node>> draws(const Distribution& distribution, uint64_t seed, int64_t begin, int64_t end);
+/// The first draws of a distribution: the k-th is the same however many are drawn.
+std::vector<Setting> draws(const Distribution& distribution, uint64_t seed, int64_t count);
 
 /// A value on one line, as TOML.
 std::string value_text(const toml::node& value);

@@ -9,6 +9,7 @@
 
 #include "core/base/sha256.h"
 #include "core/base/text.h"
+#include "core/sweep/axes.h"
 #include "core/train/overrides.h"
 #include "core/train/stage_prefix.h"
 
@@ -31,14 +32,16 @@ std::string short_path(const std::string& path) {
 }  // namespace
 
 train::Recipe recipe_of(const SweepFile& file, const std::vector<Setting>& settings, ErrorList& errors) {
-  auto root = std::make_shared<toml::table>(*file.base_root);
+  // Parsed anew: nodes know their places only as long as they are not copied.
+  auto root = std::make_shared<toml::table>(io::parse_toml(file.base_text, file.base.string()));
+  toml::table sweep = io::parse_toml(file.text, file.file.string());
   std::vector<const Setting*> order;
   for (const Setting& setting : settings) order.push_back(&setting);
   // What sets a whole table comes before what sets a key of it.
   const auto depth = [](const Setting* setting) { return std::count(setting->path.begin(), setting->path.end(), '.'); };
   std::stable_sort(order.begin(), order.end(), [&](const Setting* a, const Setting* b) { return depth(a) < depth(b); });
   for (const Setting* setting : order)
-    train::lay_over(*root, setting->path, *setting->value, io::place_of(*setting->value, file.file.string()), errors);
+    train::lay_over(*root, setting->path, std::move(node_of(sweep, *setting, file.file.string())), setting->place, errors);
   return train::recipe_of_table(file.base, std::move(root), errors);
 }
 
@@ -56,7 +59,8 @@ Trial make_trial(const Point& point, const train::Recipe& recipe) {
 
 std::vector<Trial> make_trials(const SweepFile& file, const CheckRecipe& check, ErrorList& errors) {
   std::vector<Trial> trials;
-  if (file.base_root == nullptr) return trials;
+  if (file.base_text.empty()) return trials;  // reported
+  const bool sound = errors.empty();          // else axes that are wrong would be said once more as equal trials
   std::set<std::string> said;
   std::map<std::string, size_t> by_id;
   for (const Point& point : file.points) {
@@ -67,9 +71,8 @@ std::vector<Trial> make_trials(const SweepFile& file, const CheckRecipe& check, 
       if (said.insert(fault).second) errors.add(fault);
     if (!faults.empty()) continue;
     Trial trial = make_trial(point, recipe);
-    if (const auto [at, fresh] = by_id.emplace(trial.id, trials.size()); !fresh) {
-      const std::string place =
-          point.settings.empty() ? file.file.string() : io::place_of(*point.settings.back().value, file.file.string());
+    if (const auto [at, fresh] = by_id.emplace(trial.id, trials.size()); !fresh && sound) {
+      const std::string place = point.settings.empty() ? file.file.string() : point.settings.back().place;
       errors.add(
           fmt::format("{}: two trials are the same recipe: '{}' and '{}'", place, label_of(trials[at->second]), label_of(trial)));
     }

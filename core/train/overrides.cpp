@@ -84,10 +84,11 @@ void lay_over(toml::table& root, const std::string& set, ErrorList& errors) {
   const size_t equals = equals_of(set);
   const std::string place = "--set " + printable(set);
   if (equals == std::string::npos || equals == 0) return errors.add(place + ": want KEY=VALUE, as in train.steps=100");
-  lay_over(root, set.substr(0, equals), *value_table(set.substr(equals + 1), place).get("value"), place, errors);
+  toml::table table = value_table(set.substr(equals + 1), place);
+  lay_over(root, set.substr(0, equals), std::move(*table.get("value")), place, errors);
 }
 
-void lay_over(toml::table& root, const std::string& path, const toml::node& value, const std::string& place, ErrorList& errors) {
+void lay_over(toml::table& root, const std::string& path, toml::node&& value, const std::string& place, ErrorList& errors) {
   std::string fault_of_key;
   const std::optional<std::vector<std::string>> read = key_parts(path, fault_of_key);
   if (!read) return errors.add(place + ": " + fault_of_key);
@@ -105,7 +106,7 @@ void lay_over(toml::table& root, const std::string& path, const toml::node& valu
                    printable(part) + "' is none of them");
         return;
       }
-      if (last) array->replace(array->cbegin() + static_cast<std::ptrdiff_t>(index), value);
+      if (last) array->replace(array->cbegin() + static_cast<std::ptrdiff_t>(index), std::move(value));
       at = array->get(index);
     } else if (auto* table = at->as_table()) {
       if (part.empty()) {
@@ -113,7 +114,7 @@ void lay_over(toml::table& root, const std::string& path, const toml::node& valu
         return;
       }
       if (last)
-        table->insert_or_assign(part, value);
+        table->insert_or_assign(part, std::move(value));
       else if (table->get(part) == nullptr)
         table->insert_or_assign(part, toml::table{});
       at = table->get(part);

@@ -13,7 +13,8 @@ namespace espalier::train {
 /// where it is none. Faults ("--set …: …") go to `errors`.
 void lay_over(toml::table& root, const std::string& set, ErrorList& errors);
 
-/// The same of a value that is parsed already. `place` begins the faults.
-void lay_over(toml::table& root, const std::string& path, const toml::node& value, const std::string& place, ErrorList& errors);
+/// The same of a value that is parsed already, and moved into the tree: a copy would not know its place. `place` begins the
+/// faults.
+void lay_over(toml::table& root, const std::string& path, toml::node&& value, const std::string& place, ErrorList& errors);
 
 }  // namespace espalier::train

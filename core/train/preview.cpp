@@ -36,12 +36,12 @@ std::string place_of_stage(const Recipe& recipe, size_t i, const char* key) {
   return io::place_of(inner != nullptr ? *inner : *row, recipe.file.string());
 }
 
-/// "" when the metric of the gate of a stage with these terms will be there, else what is wrong.
-std::string gate_fault(const StageSpec& stage, const std::vector<distill::JointTerm>& terms, bool held_out) {
-  const std::string& metric = stage.until->metric;
+}  // namespace
+
+std::string metric_fault(const std::string& metric, int64_t steps, const std::vector<distill::JointTerm>& terms, bool held_out) {
   std::vector<std::string> keys;
   const auto add = [&](const std::string& key) {
-    if (stage.steps > 0) keys.push_back(key);  // the numbers of the last step
+    if (steps > 0) keys.push_back(key);  // the numbers of the last step
     if (held_out && key != "grad_norm") keys.push_back("val/" + key);
   };
   add("total");
@@ -50,11 +50,9 @@ std::string gate_fault(const StageSpec& stage, const std::vector<distill::JointT
   if (std::find(keys.begin(), keys.end(), metric) != keys.end()) return "";
   std::string text = "there is no metric '" + printable(metric) + "'" + did_you_mean(metric, keys);
   if (metric.rfind("val/", 0) == 0 && !held_out) return text + "; val/ metrics need [data] validation_rows";
-  if (stage.steps == 0) text += "; a stage of no steps has val/ metrics alone";
+  if (steps == 0) text += "; a stage of no steps has val/ metrics alone";
   return text;
 }
-
-}  // namespace
 
 std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
                                          const Losses& losses, const data::Source& source) {
@@ -93,7 +91,7 @@ std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& mod
       stage.terms = terms.back();
     }
     if (spec.until)
-      if (const std::string fault = gate_fault(spec, stage.terms, held_out); !fault.empty())
+      if (const std::string fault = metric_fault(spec.until->metric, spec.steps, stage.terms, held_out); !fault.empty())
         errors.add(fmt::format("{}: stage {}: [until] {}", place_of_stage(recipe, i, "until"), i, fault));
     stage.after = now;
     for (const model::TensorSpec& tensor : model::tensor_specs(now.tree)) stage.parameters += tensor.shape.elements();

@@ -28,6 +28,9 @@ struct StagePreview {
 std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
                                          const Losses& losses, const data::Source& source);
 
+/// "" when the numbers at the end of a stage of `steps` steps with these terms will have `metric`, else what is wrong (nearest).
+std::string metric_fault(const std::string& metric, int64_t steps, const std::vector<distill::JointTerm>& terms, bool held_out);
+
 /// The stage that trains most parameters: the one that needs most memory.
 size_t largest_stage(const std::vector<StagePreview>& stages);
 

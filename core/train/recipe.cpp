@@ -197,7 +197,7 @@ class Reader {
       io::TomlReader reader(*rows[i], file_, "[[loss]] " + std::to_string(i), errors_);
       LossSpec loss;
       reader.require("use");
-      loss.plugin = {reader.string("use").value_or(""), rows[i], reader.place()};
+      loss.plugin = {reader.string("use").value_or(""), rows[i], reader.place("use")};
       loss.name = reader.string("name").value_or("");
       const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
       if (std::any_of(loss.name.begin(), loss.name.end(), is_control))
@@ -341,7 +341,7 @@ class Reader {
     if (const Table prune = reader.table("prune")) {
       io::TomlReader inner(*prune, file_, "prune", errors_);
       inner.require("use");
-      stage.prune = PluginUse{inner.string("use").value_or(""), prune, inner.place()};
+      stage.prune = PluginUse{inner.string("use").value_or(""), prune, inner.place("use")};
       if (!recipe_.teacher && !recipe_.student) inner.fault("use", "there is no [teacher] to prune");
     }
     stage.teacher = path_at(reader, table, "teacher");

@@ -21,7 +21,7 @@ namespace espalier::train {
 struct PluginUse {
   std::string id;
   const toml::table* table = nullptr;  // in Recipe::root
-  std::string place;                   // file:line:column of the table
+  std::string place;                   // file:line:column of the id
 };
 
 /// A [[loss]].

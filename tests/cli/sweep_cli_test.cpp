@@ -1,0 +1,167 @@
+// `espalier sweep` and `espalier work` as a user meets them.
+
+#include <gmock/gmock.h>
+
+#include "core/base/text.h"
+#include "tests/support/sweep_run.h"
+
+namespace espalier::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kTwoRates =
+    "base = \"recipe.toml\"\nrepeats = 2\n[grid]\n\"train.optimizer.lr\" = [1e-3, 1e-4]\n[objective]\nmetric = \"output\"\n"
+    "[workers]\nreports = false\n";
+
+std::set<std::string> ids_of(const DistillRun& run, const std::string& out) {
+  std::set<std::string> ids;
+  for (const nlohmann::json& row : sweep_rows(run, out)) ids.insert(row["id"]);
+  return ids;
+}
+
+TEST(SweepCli, a_trial_is_the_run_that_its_recipe_gives_alone) {
+  const DistillRun run("sweep_alone");
+  write_sweep_base(run);
+  run.write("s.toml", kTwoRates);
+  const CommandResult result = sweep(run, "s.toml", "out", {"--jobs", "2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<nlohmann::json> rows = sweep_rows(run, "out");
+  ASSERT_EQ(rows.size(), 4u);
+  for (const nlohmann::json& row : rows) {
+    const std::string id = row["id"], lr = row["settings"]["train.optimizer.lr"], seed = row["settings"]["train.seed"];
+    const CommandResult alone = run.run("alone-" + id, {"--set", "train.optimizer.lr=" + lr, "--set", "train.seed=" + seed});
+    ASSERT_EQ(alone.exit_code, 0) << alone.err;
+    EXPECT_EQ(run.bytes("out/trials/" + id + "/metrics.jsonl"), run.bytes("alone-" + id + "/metrics.jsonl"));
+    EXPECT_EQ(run.bytes(run.weights_of("out/trials/" + id)), run.bytes(run.weights_of("alone-" + id)));
+    EXPECT_EQ(row["values"]["output"].get<float>(), run.rows("alone-" + id).back()["output"].get<float>());
+  }
+  EXPECT_THAT(result.out, HasSubstr("2 complete"));
+  EXPECT_THAT(run.bytes("out/trials.csv"), HasSubstr("id,name,train.optimizer.lr,train.seed,state,"));
+}
+
+TEST(SweepCli, the_order_of_the_file_names_no_trial_and_nothing_runs_twice) {
+  const DistillRun run("sweep_order");
+  write_sweep_base(run);
+  run.write("s.toml", kTwoRates);
+  ASSERT_EQ(sweep(run, "s.toml", "out").exit_code, 0);
+  const std::string before = run.bytes("out/trials.jsonl");
+  run.write("s.toml",
+            "repeats = 2\nbase = \"recipe.toml\"\n[objective]\nmetric = \"output\"\n[workers]\nreports = false\n"
+            "[grid]\ntrain.optimizer.lr = [1e-4, 0.001]  # turned round\n");
+  const CommandResult again = sweep(run, "s.toml", "out");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_LT(again.ms, 5000);
+  EXPECT_EQ(run.bytes("out/trials.jsonl"), before);
+  for (const std::string& id : ids_of(run, "out"))
+    EXPECT_EQ(nlohmann::json::parse(split(run.bytes("out/state/" + id + ".claim"), '\n')[0])["start"], "");
+}
+
+TEST(SweepCli, a_changed_file_is_refused_with_the_difference_or_extends_the_sweep) {
+  const DistillRun run("sweep_extend");
+  write_sweep_base(run);
+  run.write("s.toml", kTwoRates);
+  ASSERT_EQ(sweep(run, "s.toml", "out").exit_code, 0);
+  const std::set<std::string> before = ids_of(run, "out");
+  std::string more = kTwoRates;
+  more.replace(more.find("1e-4]"), 5, "1e-4, 1e-5]");
+  run.write("s.toml", more);
+  const CommandResult refused = sweep(run, "s.toml", "out");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("was begun from another sweep; --extend goes on with this one"));
+  EXPECT_THAT(refused.err, HasSubstr("- \"train.optimizer.lr\" = [1e-3, 1e-4]"));
+  EXPECT_THAT(refused.err, HasSubstr("+ trial lr=1e-05 seed=0"));
+  const CommandResult extended = sweep(run, "s.toml", "out", {"--extend"});
+  ASSERT_EQ(extended.exit_code, 0) << extended.err;
+  const std::set<std::string> after = ids_of(run, "out");
+  EXPECT_EQ(after.size(), 6u);
+  for (const std::string& id : before) {
+    EXPECT_EQ(after.count(id), 1u);
+    EXPECT_THAT(run.bytes("out/state/" + id + ".claim"), Not(HasSubstr("\"pid\":0")));
+    EXPECT_EQ(split(run.bytes("out/state/" + id + ".claim"), '\n').size(), 3u) << "done trials stay done: one start, one end";
+  }
+}
+
+TEST(SweepCli, stages_that_begin_alike_are_trained_once_and_change_no_bit) {
+  const DistillRun run("sweep_shared");
+  write_sweep_base(run, 2,
+                   "[[stage]]\nsteps = 3\nprune = { use = \"espalier.prune.first-k\", keep = 3 }\n"
+                   "[[stage]]\nsteps = 2\nprune = { use = \"espalier.prune.first-k\", keep = 2 }\n");
+  run.write("s.toml",
+            "base = \"recipe.toml\"\n[grid]\n\"loss.2.weight\" = [0.1, 0.2, 0.3]\n\"loss.2.stages\" = [[1]]\n"
+            "[objective]\nmetric = \"output\"\n[workers]\nreports = false\nkeep_checkpoints = true\n");
+  const CommandResult result = sweep(run, "s.toml", "out", {"--jobs", "2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  int from_others = 0;
+  for (const nlohmann::json& row : sweep_rows(run, "out")) {
+    const std::string id = row["id"], weight = row["settings"]["loss.2.weight"];
+    const CommandResult alone = run.run("alone-" + id, {"--set", "loss.2.weight=" + weight, "--set", "loss.2.stages=[1]"});
+    ASSERT_EQ(alone.exit_code, 0) << alone.err;
+    for (const char* file : {"/metrics.jsonl", "/plan.toml", "/manifest.json"})
+      EXPECT_EQ(run.bytes("out/trials/" + id + file), run.bytes("alone-" + id + file)) << file;
+    EXPECT_EQ(run.bytes(run.weights_of("out/trials/" + id)), run.bytes(run.weights_of("alone-" + id)));
+    from_others +=
+        run.bytes("out/state/" + id + ".log").find("its first 1 stage is trained already") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_EQ(from_others, 2);
+  EXPECT_THAT(sweep(run, "s.toml", "", {"--dry-run"}).out,
+              HasSubstr("6 of them in stages that are trained once for several trials"));
+}
+
+TEST(SweepCli, a_trial_that_fails_is_tried_again_then_reported_and_the_others_go_on) {
+  const DistillRun run("sweep_failing");
+  write_sweep_base(run);
+  run.write("s.toml",
+            "base = \"recipe.toml\"\n[grid]\n\"train.optimizer.lr\" = [1e-3, 1e3, 1e-4]\n\"train.clip_norm\" = [1e12]\n"
+            "[objective]\nmetric = \"output\"\n[workers]\nretries = 1\nreports = false\n");
+  const CommandResult result = sweep(run, "s.toml", "out");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("failed: "));
+  EXPECT_THAT(result.err, HasSubstr("is not finite"));
+  int complete = 0;
+  for (const nlohmann::json& row : sweep_rows(run, "out")) {
+    complete += row["state"] == "complete" ? 1 : 0;
+    if (row["state"] != "failed") continue;
+    EXPECT_EQ(row["settings"]["train.optimizer.lr"], "1000.0");
+    EXPECT_EQ(row["failures"], 2);
+    EXPECT_THAT(row["cause"].get<std::string>(), HasSubstr("is not finite"));
+  }
+  EXPECT_EQ(complete, 2);
+}
+
+TEST(SweepCli, fail_fast_stops_at_the_first_failure_and_a_retry_begins_it_anew) {
+  const DistillRun run("sweep_fast");
+  write_sweep_base(run);
+  run.write("s.toml",
+            "base = \"recipe.toml\"\n[grid]\n\"train.optimizer.lr\" = [1e3, 1e-3, 1e-4]\n\"train.clip_norm\" = [1e12]\n"
+            "[objective]\nmetric = \"output\"\n[workers]\nretries = 0\non_failure = \"fail-fast\"\nreports = false\n");
+  const CommandResult result = sweep(run, "s.toml", "out");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("the sweep stops, as [workers] on_failure = \"fail-fast\" asks"));
+  size_t complete = 0;
+  for (const nlohmann::json& row : sweep_rows(run, "out")) complete += row["state"] == "complete" ? 1 : 0;
+  EXPECT_LT(complete, 2u);
+  const CommandResult again = sweep(run, "s.toml", "out", {"--retry-failed"});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_THAT(again.err, HasSubstr("is not finite"));
+}
+
+TEST(SweepCli, a_worker_that_cannot_start_is_a_failure_with_the_end_of_its_log) {
+  const DistillRun run("sweep_no_worker");
+  write_sweep_base(run);
+  run.write("s.toml", kTwoRates);
+  ASSERT_EQ(sweep(run, "s.toml", "out", {"--backend", "reference"}).exit_code, 0);
+  std::filesystem::remove_all(run.path("out"));
+  // The list is damaged behind the controller's back.
+  ASSERT_EQ(sweep(run, "s.toml", "out", {"--jobs", "1"}).exit_code, 0);
+  const CommandResult unknown = run_espalier({"work", run.path("out").string(), "--trial", "0123456789abcdef"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("has no trial '0123456789abcdef'"));
+  const CommandResult nowhere = run_espalier({"work", run.path("nowhere").string()});
+  EXPECT_EQ(nowhere.exit_code, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("is no sweep's folder"));
+}
+
+}  // namespace
+}  // namespace espalier::testing
