@@ -125,10 +125,10 @@ void run_sweep(const Options& options, CommandContext& context) {
   if (options.out.empty() && !options.dry_run)
     errors.add("[sweep] --out is missing; give a folder for the sweep, or --dry-run to see its trials");
   if (options.jobs < 1) errors.add("[sweep] --jobs must be at least 1");
-  if (searched && !options.allow_exec && !options.dry_run)
-    errors.add("[sweep] 'search' starts the program " + file.search.program.string() +
-               ", and a program that a file names runs only with --allow-exec; look at it, then give that");
   errors.throw_if_any();
+  if (searched && !options.allow_exec && !options.dry_run)
+    throw UserError("[sweep] 'search' starts the program " + file.search.program.string() +
+                    ", and a program that a file names runs only with --allow-exec; look at it, then give that");
 
   const auto backend =
       choose_backend(context, options.backend, options.threads ? thread_sets(*options.threads) : std::vector<std::string>{});
