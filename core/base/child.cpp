@@ -8,18 +8,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/text.h"
 
 namespace espalier {
 namespace {
 
 constexpr int kNotStarted = 127;
 
-[[noreturn]] void become(char* const* words, ChildPipes pipes, int log, int failure, pid_t parent) {
+[[noreturn]] void become(char* const* words, ChildPipes pipes, int log, int failure, pid_t parent, Signals signals) {
+  if (signals == Signals::kGroup) ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(kNotStarted);  // died before the line above
   if (pipes.in < 0) pipes.in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -44,7 +49,8 @@ std::string ChildEnd::text() const {
   return "exit code " + std::to_string(exit_code);
 }
 
-Child::Child(const std::vector<std::string>& words, const std::filesystem::path& log, ChildPipes pipes) {
+Child::Child(const std::vector<std::string>& words, const std::filesystem::path& log, Signals signals, ChildPipes pipes)
+    : signals_(signals) {
   const int file = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (file < 0) throw UserError("[" + log.string() + "] cannot be written: " + std::strerror(errno));
   int failure[2];
@@ -57,7 +63,7 @@ Child::Child(const std::vector<std::string>& words, const std::filesystem::path&
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();
   pid_ = ::fork();
-  if (pid_ == 0) become(arguments.data(), pipes, file, failure[1], parent);
+  if (pid_ == 0) become(arguments.data(), pipes, file, failure[1], parent, signals);
   const int no_fork = errno;
   ::close(file);
   ::close(failure[1]);
@@ -69,17 +75,18 @@ Child::Child(const std::vector<std::string>& words, const std::filesystem::path&
   throw Error("[" + words[0] + "] cannot be started: " + std::strerror(reason));
 }
 
-Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), end_(std::move(other.end_)) {}
+Child::Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)), signals_(other.signals_), end_(other.end_) {}
 
 Child& Child::operator=(Child&& other) noexcept {
   std::swap(pid_, other.pid_);
+  std::swap(signals_, other.signals_);
   std::swap(end_, other.end_);
   return *this;
 }
 
 Child::~Child() {
   if (pid_ < 0 || end_) return;
-  ::kill(pid_, SIGKILL);
+  send(SIGKILL);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
@@ -92,7 +99,28 @@ std::optional<ChildEnd> Child::poll() {
 }
 
 void Child::send(int signal) const {
-  if (pid_ > 0 && !end_) ::kill(pid_, signal);
+  if (pid_ > 0 && !end_) ::kill(signals_ == Signals::kGroup ? -pid_ : pid_, signal);
+}
+
+bool on_path(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  for (const std::string& folder : split(path != nullptr ? path : "/usr/bin:/bin", ':'))
+    if (::access((std::filesystem::path(folder.empty() ? "." : folder) / program).c_str(), X_OK) == 0) return true;
+  return false;
+}
+
+std::string shell_quoted(const std::string& word) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) != 0 || std::strchr("_-./:=,+@%", c) != nullptr; };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string shell_line(const std::vector<std::string>& words) {
+  std::string line;
+  for (const std::string& word : words) line += (line.empty() ? "" : " ") + shell_quoted(word);
+  return line;
 }
 
 std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }

@@ -22,16 +22,19 @@ struct ChildEnd {
 struct ChildPipes {
   int in = -1, out = -1;
 };
+/// Whom a child's signals reach: itself, or all that it starts as well (they are a process group then, which a terminal's Ctrl-C
+/// does not reach).
+enum class Signals { kChild, kGroup };
 
 /// A running child. Destroying it kills it and waits. It is killed too when this process dies, however it does, unless it has
-/// become another user's.
+/// become another user's; what it has started itself is not.
 class Child {
  public:
   /// Starts `words[0]`, looked for on PATH, with stdin closed, stdout and stderr appended to `log`.
   /// Errors: Error naming the program and the system's reason.
-  Child(const std::vector<std::string>& words, const std::filesystem::path& log) : Child(words, log, {}) {}
-  /// The same with `pipes`, where they are given, as stdin and stdout; stderr alone goes to `log`.
-  Child(const std::vector<std::string>& words, const std::filesystem::path& log, ChildPipes pipes);
+  /// With `pipes` those are stdin and stdout, and stderr alone goes to `log`.
+  Child(const std::vector<std::string>& words, const std::filesystem::path& log, Signals signals = Signals::kChild,
+        ChildPipes pipes = ChildPipes());
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;
   ~Child();
@@ -43,10 +46,18 @@ class Child {
 
  private:
   pid_t pid_ = -1;
+  Signals signals_ = Signals::kChild;
   std::optional<ChildEnd> end_;
 };
 
 /// This program's own file.
 std::filesystem::path own_program();
+
+/// Whether a program of this name can be started from PATH.
+bool on_path(const std::string& program);
+
+/// `word` as one word for /bin/sh, whatever it holds.
+std::string shell_quoted(const std::string& word);
+std::string shell_line(const std::vector<std::string>& words);
 
 }  // namespace espalier

@@ -50,7 +50,7 @@ Talk::Talk(const std::vector<std::string>& words, const std::filesystem::path& l
     throw Error(std::string("[system] no pipe for a child: ") + std::strerror(reason));
   }
   try {
-    child_.emplace(words, log, ChildPipes{in[0], out[1]});
+    child_.emplace(words, log, Signals::kChild, ChildPipes{in[0], out[1]});
   } catch (...) {
     for (const int end : {in[0], in[1], out[0], out[1]}) ::close(end);
     throw;

@@ -11,6 +11,8 @@
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
 #include "core/cli/recipe_plugins.h"
+#include "core/cli/sweep_launch.h"
+#include "core/report/sweep_report.h"
 #include "core/sweep/control.h"
 #include "core/sweep/search.h"
 #include "core/sweep/sizes.h"
@@ -27,6 +29,7 @@ struct Options {
   std::optional<int64_t> threads;
   std::string backend = "cpu";
   bool dry_run = false, extend = false, retry_failed = false, allow_exec = false;
+  LaunchOptions launch;
 };
 
 std::vector<std::string> thread_sets(int64_t threads) { return {"threads=" + std::to_string(threads)}; }
@@ -88,15 +91,25 @@ void reopen(const sweep::Store& store, const std::vector<sweep::Trial>& trials, 
   }
 }
 
-std::vector<std::string> worker_words(const Options& options, const CommandContext& context, const sweep::Trial& trial) {
+/// Threads of a worker: those that were asked for, or this machine's shared out.
+std::optional<int64_t> worker_threads(const Options& options) {
   const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  std::vector<std::string> words{own_program().string(), "work", options.out.string(), "--trial", trial.id, "--backend",
-                                 options.backend};
-  if (options.backend == "cpu" || options.threads) {
-    words.emplace_back("--threads");
-    words.push_back(std::to_string(options.threads.value_or(std::max<int64_t>(1, cores / options.jobs))));
-  }
-  for (const fs::path& plugin : context.plugin_files) words.insert(words.end(), {"--plugin", plugin.string()});
+  if (options.threads || options.backend != "cpu") return options.threads;
+  return std::max<int64_t>(1, cores / options.jobs);
+}
+
+/// `espalier work DIR`, where paths hold in any folder.
+std::vector<std::string> work_words(const Options& options, const CommandContext& context, std::optional<int64_t> threads) {
+  std::vector<std::string> words{own_program().string(), "work", fs::absolute(options.out).lexically_normal().string(),
+                                 "--backend", options.backend};
+  if (threads) words.insert(words.end(), {"--threads", std::to_string(*threads)});
+  for (const fs::path& plugin : context.plugin_files) words.insert(words.end(), {"--plugin", fs::absolute(plugin).string()});
+  return words;
+}
+
+std::vector<std::string> worker_words(const Options& options, const CommandContext& context, const sweep::Trial& trial) {
+  std::vector<std::string> words = work_words(options, context, worker_threads(options));
+  words.insert(words.end(), {"--trial", trial.id});
   return words;
 }
 
@@ -125,6 +138,11 @@ void run_sweep(const Options& options, CommandContext& context) {
   if (options.out.empty() && !options.dry_run)
     errors.add("[sweep] --out is missing; give a folder for the sweep, or --dry-run to see its trials");
   if (options.jobs < 1) errors.add("[sweep] --jobs must be at least 1");
+  check_launch(options.launch, errors);
+  if (searched && options.launch.launcher == "slurm")
+    errors.add(
+        "[sweep] --launcher slurm queues trials that are known beforehand, and a 'search' chooses them one by one; "
+        "--launcher command starts each as it comes");
   errors.throw_if_any();
   if (searched && !options.allow_exec && !options.dry_run)
     throw UserError("[sweep] 'search' starts the program " + file.search.program.string() +
@@ -159,7 +177,7 @@ void run_sweep(const Options& options, CommandContext& context) {
     for (size_t i = 0; i < listed.size() && i < settled.size(); ++i) settled[i] = store.outcome(listed[i].id).has_value();
   }
   const fs::path disk = options.out.empty() ? fs::path(".") : options.out;
-  sweep::check_resources(sizes, settled, options.jobs, file.rules.workers.keep_checkpoints, disk, errors);
+  sweep::check_resources(sizes, settled, options.jobs, file.rules.workers.keep_checkpoints, disk, errors, options.launch.here());
   if (options.dry_run && searched)
     context.out << "search  " << file.search.program.string() << "\ntrials  " << file.search.trials << "\naxes\n"
                 << sweep::axes_text(file) << "\nthe base recipe, which each trial changes:\n";
@@ -188,8 +206,10 @@ void run_sweep(const Options& options, CommandContext& context) {
       .jobs = options.jobs,
       .worker = [&](const sweep::Trial& trial, int64_t) { return worker_words(options, context, trial); },
       .say = say,
-      .report = {},
+      .report = report::write_sweep_report,
       .source = searched ? &search : nullptr};
+  const auto elsewhere = use_launcher(options.launch, store, file.rules, work_words(options, context, options.threads),
+                                      options.backend == "cpu" && !options.threads, control);
   const sweep::SweepEnd end = sweep::control(store, trials, file.rules, control);
   context.out << sweep::summary_table(sweep::collect(store)) << '\n' << (options.out / "trials.csv").string() << '\n';
   context.exit_code = code_of(end);
@@ -215,6 +235,8 @@ void add_sweep(CLI::App& app, CommandContext& context) {
                     {"espalier sweep sweep.toml --out s1 --jobs 2", "two trials at a time; the same line goes on after a stop"},
                     {"espalier sweep sweep.toml --out s1 --extend", "go on with a file that was changed: done trials stay done"},
                     {"espalier sweep search.toml --out s1 --allow-exec", "trials that a program asks for"},
+                    {"espalier sweep sweep.toml --out s1 --jobs 8 --launcher slurm --slurm '--time=60'",
+                     "a Slurm array job, eight tasks at a time"},
                     {"espalier work s1", "from another shell or machine with the same folder: take trials too"}},
        .exit_codes =
            "0 all trials are complete or were stopped early, 1 trials have failed, 2 the input is at fault, 3 stopped and "
@@ -230,6 +252,7 @@ void add_sweep(CLI::App& app, CommandContext& context) {
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
   command->add_option("--threads", options->threads, "threads of each worker (default: the cores, divided by --jobs)")
       ->type_name("N");
+  add_launch_options(command, options->launch);
   on_run(command, context, [options, &context] { run_sweep(*options, context); });
 }
 

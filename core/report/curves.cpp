@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "core/base/text.h"
 #include "core/report/markup.h"
@@ -14,12 +13,6 @@ namespace espalier::report {
 namespace {
 
 constexpr size_t kMostPoints = 800;
-
-std::string json_text(const std::string& text) {
-  std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  for (size_t at = quoted.find('<'); at != std::string::npos; at = quoted.find('<', at)) quoted.replace(at, 1, "\\u003c");
-  return quoted;
-}
 
 template <typename T, typename F>
 std::string json_array(const std::vector<T>& items, const F& text) {

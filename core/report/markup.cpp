@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
 #include "core/base/text.h"
 
 namespace espalier::report {
@@ -39,6 +43,21 @@ std::string escaped(std::string_view text) {
 
 std::string exact(float value) { return fmt::format("{}", value); }
 std::string rounded(double value) { return fmt::format("{:.4g}", value); }
+
+std::string with_spread(double mean, double deviation) {
+  if (!(deviation > 0)) return rounded(mean);
+  const int decimals = 1 - static_cast<int>(std::floor(std::log10(deviation)));
+  if (decimals > 7 || std::abs(mean) >= 1e7) return fmt::format("{:.4g} ± {:.2g}", mean, deviation);
+  return fmt::format("{:.{}f} ± {:.{}f}", mean, std::max(decimals, 0), deviation, std::max(decimals, 0));
+}
+
+std::string json_text(const std::string& text) {
+  std::string quoted = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  for (size_t at = quoted.find('<'); at != std::string::npos; at = quoted.find('<', at)) quoted.replace(at, 1, "\\u003c");
+  return quoted;
+}
+
+std::string plural(int64_t count, const std::string& thing) { return with_commas(count) + " " + thing + (count == 1 ? "" : "s"); }
 
 std::string counted(double value) { return human_count(value); }
 

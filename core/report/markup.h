@@ -15,6 +15,12 @@ std::string escaped(std::string_view text);
 std::string exact(float value);
 /// Four significant digits: "0.02134", "1.3e-06".
 std::string rounded(double value);
+/// "0.1234 ± 0.0056": as many digits as the deviation supports; four significant ones where there is none.
+std::string with_spread(double mean, double deviation);
+/// A string of JSON that may stand in a script element: no text ends it.
+std::string json_text(const std::string& text);
+/// "1 step", "2,000 steps".
+std::string plural(int64_t count, const std::string& thing);
 /// "10.54 M".
 std::string counted(double value);
 /// "51.2%" of a whole; "–" of nothing.

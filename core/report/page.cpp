@@ -12,8 +12,6 @@
 namespace espalier::report {
 namespace {
 
-std::string plural(int64_t count, const std::string& thing) { return with_commas(count) + " " + thing + (count == 1 ? "" : "s"); }
-
 /// One figure before and after, with two bars. `smaller`: what is good about a small one.
 std::string card(const std::string& what, double before, double after, const std::string& before_text,
                  const std::string& after_text, const std::string& note) {
@@ -232,6 +230,7 @@ std::string to_html(const Facts& facts) {
       "</main>\n<div id=\"tip\" role=\"tooltip\" hidden=\"hidden\"></div>\n<svg id=\"svg\" width=\"0\" height=\"0\"></svg>\n"
       "<script type=\"application/json\" id=\"data\">" +
       curves_json(facts) + "</script>\n<script>\n";
+  page += kScriptTools;
   page += kScript;
   return page + "</script>\n</body>\n</html>\n";
 }

@@ -12,6 +12,7 @@
 #include "core/io/memory_source.h"
 #include "core/report/draw_pictures.h"
 #include "core/report/facts.h"
+#include "core/report/kept_pictures.h"
 #include "core/report/measure_forward.h"
 #include "core/report/stage_facts.h"
 #include "core/train/open_data.h"
@@ -157,6 +158,7 @@ void write_report(const train::FinishedRun& run) {
     drawn.emplace_back("student, EMA", &*average);
   }
   facts.pictures = draw_pictures(run, *source, drawn);
+  keep_pictures(facts.pictures, run.folder);
   write_text(run.folder / "report.html", to_html(facts));
 }
 

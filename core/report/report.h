@@ -6,7 +6,7 @@
 namespace espalier::report {
 
 /// Writes RUN/report.html: sizes and speed before and after, pictures, loss curves, the loss by layer over a drawing of the UNet,
-/// what happened at each stage, the resolved recipe.
+/// what happened at each stage, the resolved recipe. Its pictures are kept as files too (kept_pictures.h).
 ///
 /// Guarantees: made from the run's own files and what is handed in, so that a resumed run gives the same page but for the
 /// milliseconds measured; whole or not at all.

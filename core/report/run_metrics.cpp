@@ -41,7 +41,7 @@ class Filler {
 bool is_held_out(const std::string& key) { return key.rfind("val/", 0) == 0; }
 
 /// Adds a line to the table that it belongs to, its keys in the file's order. False when it is no row.
-bool read_row(const std::string& line, Filler& training, Filler& held_out) {
+bool read_row(const std::string& line, const MetricsChoice& choice, Filler& training, Filler& held_out) {
   const auto row = nlohmann::ordered_json::parse(line, nullptr, false);
   if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return false;
   bool validates = false;
@@ -51,8 +51,11 @@ bool read_row(const std::string& line, Filler& training, Filler& held_out) {
   }
   Filler& filler = validates ? held_out : training;
   filler.row(row["step"].get<int64_t>());
-  for (const auto& [key, value] : row.items())
-    if (key != "step") filler.set(is_held_out(key) ? key.substr(4) : key, value.get<float>());
+  for (const auto& [key, value] : row.items()) {
+    if (key == "step") continue;
+    const std::string name = is_held_out(key) ? key.substr(4) : key;
+    if (!choice.wanted || choice.wanted(name)) filler.set(name, value.get<float>());
+  }
   return true;
 }
 
@@ -63,15 +66,16 @@ const std::vector<float>* Table::find(std::string_view key) const {
   return at == keys.end() ? nullptr : &columns[static_cast<size_t>(at - keys.begin())];
 }
 
-RunMetrics read_metrics(const std::filesystem::path& file) {
+RunMetrics read_metrics(const std::filesystem::path& file, const MetricsChoice& choice) {
   RunMetrics metrics;
   Filler training(metrics.training), held_out(metrics.held_out);
   std::ifstream lines(file);
   if (!lines) throw UserError("[" + file.string() + "] the metrics of the run cannot be read");
   int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
+    if (choice.growing && lines.eof()) break;
     ++number;
-    if (!read_row(line, training, held_out))
+    if (!read_row(line, choice, training, held_out))
       throw UserError(fmt::format("{}:{}: is no row of metrics: an object of numbers with a step", file.string(), number));
   }
   return metrics;

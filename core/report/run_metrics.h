@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,8 +23,12 @@ struct RunMetrics {
   Table training, held_out;  // keys of held_out without "val/"
 };
 
+struct MetricsChoice {
+  bool growing = false;                                 // a last line without its line feed is left out
+  std::function<bool(const std::string&)> wanted = {};  // keys, without "val/"; empty: all
+};
 /// Reads RUN/metrics.jsonl. Errors: UserError with file and line for a row that is no object of numbers with a step.
-RunMetrics read_metrics(const std::filesystem::path& file);
+RunMetrics read_metrics(const std::filesystem::path& file, const MetricsChoice& choice = {});
 
 /// At most about `most` rows: each the mean of `window` consecutive ones, at the step of the middle one, never across a step in
 /// `breaks`. With rows to spare the table itself, window 1.

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "core/base/rng.h"
@@ -267,6 +268,13 @@ std::vector<Point> AxisReader::random(const toml::table& table, bool searched, u
     const std::vector<Setting> values = draws(d, seed, *samples);
     for (size_t i = 0; i < points.size(); ++i) points[i].settings.push_back(values[i]);
   }
+  // What is drawn twice is one trial.
+  std::set<std::string> drawn;
+  std::erase_if(points, [&](const Point& point) {
+    std::string key;
+    for (const Setting& setting : point.settings) key += setting.text + "\n";
+    return !drawn.insert(key).second;
+  });
   return points;
 }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "core/base/child.h"
@@ -23,12 +24,15 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-constexpr auto kRest = std::chrono::milliseconds(20);           // between two looks, at least
-constexpr auto kBetweenTables = std::chrono::seconds(2);        // at least, while trials run
-constexpr auto kBetweenSteps = std::chrono::milliseconds(500);  // between two readings of how far trials are
-constexpr auto kAgain = std::chrono::milliseconds(200);         // before a trial that a worker did not get is offered again
-constexpr auto kForCheckpoints = std::chrono::minutes(10);      // for workers that were asked to stop
-constexpr size_t kTail = 1 << 15;                               // bytes of metrics that the last step is looked for in
+constexpr auto kRest = std::chrono::milliseconds(20);            // between two looks, at least
+constexpr auto kBetweenTables = std::chrono::seconds(2);         // at least, while trials run
+constexpr auto kBetweenSteps = std::chrono::milliseconds(500);   // between two readings of how far trials are
+constexpr auto kRestElsewhere = std::chrono::milliseconds(200);  // where trials are run by others
+constexpr auto kAgain = std::chrono::milliseconds(200);          // before a trial that a worker did not get is offered again
+constexpr auto kForCheckpoints = std::chrono::minutes(10);       // for workers that were asked to stop
+constexpr int64_t kMostIdle = 10;                                // workers in a row that ended well without having begun
+constexpr int kPageShare = 20;                                   // of the time between two pages, one part may go into a page
+constexpr size_t kTail = 1 << 15;                                // bytes of metrics that the last step is looked for in
 
 /// Steps that a run has made, from the end of its metrics.
 int64_t steps_of(const fs::path& metrics) {
@@ -73,6 +77,7 @@ class Controller {
       throw UserError("[" + store_.folder().string() + "] another espalier sweep looks after this folder; wait for it to end");
     begin_source();
     scanner_.look();
+    if (options_.elsewhere != nullptr) hand_over();
     progress_ = std::make_unique<Progress>("sweep", steps_left());
     while (!over()) {
       if (interrupt_requested()) stop_for_the_user();
@@ -84,14 +89,25 @@ class Controller {
       rest();
     }
     stop_workers();
-    settle_waiting();
+    if (!abandoned_) settle_waiting();
     progress_.reset();
     remove_shared();
     tables(true);
+    if (abandoned_) options_.say(options_.elsewhere->when_over(end().left));
     return end();
   }
 
  private:
+  void hand_over() {
+    std::vector<std::string> ids;
+    for (size_t i = 0; i < trials_.size(); ++i)
+      if (!scanner_.states()[i].settled)
+        ids.push_back(trials_[i].id);
+      else
+        said_.insert(i);
+    if (!ids.empty()) options_.elsewhere->begin(ids);
+  }
+
   std::set<size_t> taken() const {
     std::set<size_t> indices;
     for (const Slot& slot : slots_) indices.insert(slot.trial);
@@ -99,15 +115,32 @@ class Controller {
   }
 
   bool over() {
+    const bool queued = options_.elsewhere != nullptr && any_left() && options_.elsewhere->alive();  // before what it has done
     const auto begin = Clock::now();
     scanner_.look(taken());
     look_took_ = Clock::now() - begin;
     tell_source();
+    if (options_.elsewhere != nullptr) say_failures();
     if (too_many_failed()) return true;
     if (!slots_.empty() || more_to_ask()) return false;
     const auto& states = scanner_.states();
     const bool others = std::any_of(states.begin(), states.end(), [](const TrialState& s) { return !s.settled && s.claimed; });
-    return !others && candidates(states, rules_.stop, rules_.objective).empty();
+    if (others) return false;
+    const bool none_to_run = candidates(states, rules_.stop, rules_.objective).empty();
+    abandoned_ = options_.elsewhere != nullptr && !queued && !none_to_run;
+    return none_to_run || abandoned_;
+  }
+
+  bool any_left() const {
+    const auto& states = scanner_.states();
+    return std::any_of(states.begin(), states.end(), [](const TrialState& s) { return !s.settled; });
+  }
+
+  /// Of trials that no worker of ours ran.
+  void say_failures() {
+    for (size_t i = 0; i < trials_.size(); ++i)
+      if (const auto& outcome = scanner_.outcome(i); outcome && said_.insert(i).second && outcome->state == "failed")
+        options_.say(fmt::format("{} ({}) failed: {}", trials_[i].id, label_of(trials_[i]), outcome->cause));
   }
 
   bool too_many_failed() {
@@ -124,6 +157,7 @@ class Controller {
   }
 
   void fill() {
+    if (options_.elsewhere != nullptr) return;
     if (static_cast<int64_t>(slots_.size()) >= options_.jobs) return;
     const std::vector<size_t> ready = candidates(scanner_.states(), rules_.stop, rules_.objective);
     if (ready.empty() && more_to_ask()) ask_source();
@@ -181,8 +215,8 @@ class Controller {
     int64_t number = 0;
     while (std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.number == number; })) ++number;
     const int64_t starts = history_of(index).starts;
-    slots_.push_back(
-        {index, number, Child(options_.worker(trial, number), store_.log(trial.id)), starts, store_.last_sign_ns(trial.id)});
+    slots_.push_back({index, number, Child(options_.worker(trial, number), store_.log(trial.id), options_.signals), starts,
+                      store_.last_sign_ns(trial.id)});
   }
 
   History history_of(size_t index) const {
@@ -209,17 +243,34 @@ class Controller {
       if (outcome->state == "failed") options_.say(fmt::format("{} ({}) failed: {}", trial.id, label_of(trial), outcome->cause));
       return;
     }
-    const bool killed = slot.ended_by_us || end.signal == SIGKILL || end.signal == SIGTERM;
-    const History before = history_of(slot.trial);
-    const bool silent = before.starts == slot.starts || before.lost > 0;
-    if (end.signal == 0 && end.exit_code == 0) not_before_[slot.trial] = Clock::now() + kAgain;
-    if (killed || !silent || (end.signal == 0 && (end.exit_code == 0 || end.exit_code == 3))) return;
+    History before = history_of(slot.trial);
+    const bool begun = before.starts != slot.starts, well = end.signal == 0 && end.exit_code == 0;
+    const int by_shell = end.exit_code - 128;  // a shell's word for a signal
+    const bool by_signal = end.signal == SIGKILL || end.signal == SIGTERM;
+    const bool by_signal_inside = begun && (by_shell == SIGKILL || by_shell == SIGTERM);
+    const bool killed = by_signal_inside || (slot.ended_by_us ? begun : by_signal) || (stopping_ && !begun);
+    if (well) not_before_[slot.trial] = Clock::now() + kAgain;
+    const bool calm = well || (end.signal == 0 && end.exit_code == 3);
+    idle_[slot.trial] = calm && !begun ? idle_[slot.trial] + 1 : 0;
+    const bool fault = !calm && (!begun || before.lost > 0);
+    if (killed || !(fault || idle_[slot.trial] >= kMostIdle)) return;
     std::optional<LockFile> claim = store_.claim(trial.id);
     if (!claim) return;  // another has taken it up already
-    if (before.starts == slot.starts) claim->append(start_line(store_.standing(trial.id)));
+    before = read_history(claim->text());
+    if (!begun) claim->append(start_line(store_.standing(trial.id)));
     const std::string cause = fmt::format("its worker ended with {}: {}", end.text(), last_line(store_.log(trial.id)));
     claim->append(end_line("failed", cause, 0));
     options_.say(fmt::format("{} ({}): {}", trial.id, label_of(trial), cause));
+    if (before.failures >= rules_.workers.retries) settle(slot.trial, {.state = "failed", .cause = cause, .values = {}});
+  }
+
+  /// Gives a claimed trial its outcome, with what its run and its claim say.
+  void settle(size_t index, Outcome outcome) const {
+    const RunNumbers numbers = read_run_numbers(store_.trial(trials_[index].id) / "metrics.jsonl", "");
+    const History history = history_of(index);
+    outcome.steps = numbers.steps, outcome.values = numbers.values;
+    outcome.starts = history.starts, outcome.failures = history.failures, outcome.seconds = history.seconds;
+    store_.finish(trials_[index].id, outcome);
   }
 
   void end_stalled() {
@@ -267,23 +318,44 @@ class Controller {
                    fmt::format("{} of {} trials done{}{}, {} running", so_far.complete + so_far.pruned + so_far.failed,
                                static_cast<int64_t>(trials_.size()) + to_ask(),
                                so_far.pruned > 0 ? fmt::format(", {} pruned", so_far.pruned) : "",
-                               so_far.failed > 0 ? fmt::format(", {} failed", so_far.failed) : "", slots_.size()));
+                               so_far.failed > 0 ? fmt::format(", {} failed", so_far.failed) : "", running()));
+  }
+
+  size_t running() const {
+    if (options_.elsewhere == nullptr) return slots_.size();
+    const auto& states = scanner_.states();
+    return static_cast<size_t>(
+        std::count_if(states.begin(), states.end(), [](const TrialState& s) { return s.claimed && !s.settled; }));
   }
 
   void tables(bool now) {
     const SweepEnd so_far = end();
     const int64_t done = so_far.complete + so_far.pruned + so_far.failed;
-    if (!now && (done == tabled_ || Clock::now() - tables_written_ < kBetweenTables)) return;
+    const auto begin = Clock::now();
+    const bool page_late = options_.report && paged_ != done && begin >= page_due_;
+    if (!now && ((done == tabled_ && !page_late) || begin - tables_written_ < kBetweenTables)) return;
     tabled_ = done;
     const Results results = collect(store_);
     write_tables(results);
-    if (options_.report) options_.report(results);
+    if (options_.report && (now || page_late)) write_page(results, done);
     tables_written_ = Clock::now();
   }
 
-  void rest() const { std::this_thread::sleep_for(std::max<Clock::duration>(kRest, 4 * look_took_)); }
+  void write_page(const Results& results, int64_t done) {
+    const auto begin = Clock::now();
+    options_.report(results);
+    paged_ = done;
+    page_due_ = Clock::now() + kPageShare * (Clock::now() - begin);
+  }
+
+  void rest() const {
+    const Clock::duration least = options_.elsewhere != nullptr ? Clock::duration(kRestElsewhere) : Clock::duration(kRest);
+    std::this_thread::sleep_for(std::max(least, 4 * look_took_));
+  }
 
   void stop_workers() {
+    stopping_ = true;
+    if (options_.elsewhere != nullptr && stopped_) options_.elsewhere->cancel();
     for (const Slot& slot : slots_) slot.child.send(SIGTERM);
     const auto begin = Clock::now();
     while (!slots_.empty() && Clock::now() - begin < kForCheckpoints) {
@@ -297,6 +369,9 @@ class Controller {
     stop_workers();
     progress_.reset();
     tables(true);
+    if (options_.elsewhere != nullptr)
+      throw Interrupted(fmt::format("[{}] not looked after any more; {}; look again: the same command", store_.folder().string(),
+                                    options_.elsewhere->when_left()));
     throw Interrupted(fmt::format("[{}] stopped; the same command goes on from there", store_.folder().string()));
   }
 
@@ -310,11 +385,7 @@ class Controller {
       if (!claim) continue;
       Outcome outcome{.state = "pruned", .cause = "", .values = {}};
       may_reach(i, states, rules_.stop, rules_.objective, &outcome.cause);
-      const RunNumbers numbers = read_run_numbers(store_.trial(trials_[i].id) / "metrics.jsonl", "");
-      const History history = history_of(i);
-      outcome.steps = numbers.steps, outcome.values = numbers.values;
-      outcome.starts = history.starts, outcome.failures = history.failures, outcome.seconds = history.seconds;
-      store_.finish(trials_[i].id, outcome);
+      settle(i, outcome);
     }
     scanner_.look();
   }
@@ -347,12 +418,15 @@ class Controller {
   Scanner scanner_;
   std::vector<Slot> slots_;
   std::map<size_t, Clock::time_point> not_before_;
+  std::map<size_t, int64_t> idle_;
+  std::set<size_t> said_;
   std::vector<int64_t> steps_;
   std::unique_ptr<Progress> progress_;
-  Clock::time_point shown_{}, tables_written_{};
+  Clock::time_point shown_{}, tables_written_{}, page_due_{};
   Clock::duration look_took_{};
-  int64_t tabled_ = -1;
-  bool stopped_ = false;
+  int64_t tabled_ = -1, paged_ = -1;  // trials that were done when the tables, the page were written
+  bool stopped_ = false, stopping_ = false;
+  bool abandoned_ = false;  // the queue has ended with trials left
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/child.h"
+#include "core/sweep/launch.h"
 #include "core/sweep/results.h"
 
 namespace espalier::sweep {
@@ -36,9 +38,11 @@ struct ControlOptions {
   int64_t jobs = 1;
   /// The command line of a worker for a trial; `slot`, below `jobs`, is free.
   std::function<std::vector<std::string>(const Trial&, int64_t slot)> worker;
+  Signals signals = Signals::kChild;  // kGroup where what `worker` names starts others
+  Elsewhere* elsewhere = nullptr;     // runs the trials in place of `worker`, where given
   std::function<void(const std::string&)> say;
-  std::function<void(const Results&)> report;  // writes DIR/report.html; empty: none
-  TrialSource* source = nullptr;               // asked for a trial when a slot is free and none waits
+  std::function<void(const Results&)> report;  // writes DIR/report.html, less often than tables; empty: none
+  TrialSource* source = nullptr;               // asked for a trial when a slot is free and none waits; not with `elsewhere`
 };
 
 struct SweepEnd {
@@ -49,7 +53,8 @@ struct SweepEnd {
 
 /// Runs until every trial is complete, pruned or failed, or until too many have failed. Workers are children that end with this
 /// process; another process with the same folder only waits for trials that it does not run itself. With a source, `trials` are
-/// read again from the folder, and each new one is in its list before it starts.
+/// read again from the folder, and each new one is in its list before it starts. With `elsewhere` this process
+/// only looks on: it ends with trials left when the queue has.
 /// Errors: UserError when another process looks after the folder; Interrupted, after the workers have written their checkpoints.
 SweepEnd control(const Store& store, const std::vector<Trial>& trials, const Rules& rules, const ControlOptions& options);
 

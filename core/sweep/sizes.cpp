@@ -166,7 +166,7 @@ std::string fault_of(const Trial& trial, const train::Recipe& recipe, const Rule
 }
 
 void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool>& settled, int64_t jobs, bool keep_checkpoints,
-                     const fs::path& folder, ErrorList& errors) {
+                     const fs::path& folder, ErrorList& errors, bool workers_here) {
   std::vector<uint64_t> memory, running;
   uint64_t disk = 0;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -182,7 +182,7 @@ void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool
     return sum;
   };
   const uint64_t needed = largest(memory), available = available_memory_bytes();
-  if (needed > available) {
+  if (workers_here && needed > available) {
     uint64_t sum = 0;
     int64_t fit = 0;
     while (fit < static_cast<int64_t>(memory.size()) && sum + memory[static_cast<size_t>(fit)] <= available)

@@ -31,9 +31,10 @@ std::string fault_of(const Trial& trial, const train::Recipe& recipe, const Rule
                      std::map<std::string, std::string>& looked_at);
 
 /// That `jobs` workers at once fit into memory, and what all trials leave on the disk of `folder`. Faults go to `errors`, with
-/// what would make it fit. Trials that are settled leave no more.
+/// what would make it fit. Trials that are settled leave no more. Without `workers_here` the memory is another machine's, and is
+/// not looked at.
 void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool>& settled, int64_t jobs, bool keep_checkpoints,
-                     const std::filesystem::path& folder, ErrorList& errors);
+                     const std::filesystem::path& folder, ErrorList& errors, bool workers_here = true);
 
 /// The table of a dry run: every trial with its sizes and the time that it may take, by two real steps of the first trial and the
 /// work of a step of each; the sum for `jobs` workers; what is trained once for several.

@@ -41,7 +41,7 @@ struct Distribution {
 
 /// What trials are compared by, and shown as: the last value of a run's metric.
 struct Objective {
-  std::string metric = "total";  // where the file names none: val/total with held-out rows, else total
+  std::string metric = "val/total";  // where the file names none: this with held-out rows, else "total"
   bool maximize = false;
   std::string place = {};  // in the sweep file
   bool better(double a, double b) const { return maximize ? a > b : a < b; }

@@ -9,7 +9,7 @@
 namespace espalier::train {
 
 /// RUN/{recipe.resolved.toml, metrics.jsonl, tensorboard/, checkpoints/}, at the end also student/, student-ema/, plan.toml,
-/// origin.json, manifest.json, report.html, README.md.
+/// origin.json, manifest.json, report.html, pictures/, README.md.
 class RunFolder {
  public:
   /// With `resume`, takes up one that is there; it then must have been made from the same recipe. One that is not there is
