@@ -23,13 +23,13 @@ namespace {
 
 constexpr int kNotStarted = 127;
 
-[[noreturn]] void become(char* const* words, int log, int failure, pid_t parent, Signals signals) {
+[[noreturn]] void become(char* const* words, ChildPipes pipes, int log, int failure, pid_t parent, Signals signals) {
   if (signals == Signals::kGroup) ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(kNotStarted);  // died before the line above
-  const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  ::dup2(nothing, STDIN_FILENO);
-  ::dup2(log, STDOUT_FILENO);
+  if (pipes.in < 0) pipes.in = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::dup2(pipes.in, STDIN_FILENO);
+  ::dup2(pipes.out < 0 ? log : pipes.out, STDOUT_FILENO);
   ::dup2(log, STDERR_FILENO);
   ::execvp(words[0], words);
   const int reason = errno;
@@ -49,7 +49,8 @@ std::string ChildEnd::text() const {
   return "exit code " + std::to_string(exit_code);
 }
 
-Child::Child(const std::vector<std::string>& words, const std::filesystem::path& log, Signals signals) : signals_(signals) {
+Child::Child(const std::vector<std::string>& words, const std::filesystem::path& log, Signals signals, ChildPipes pipes)
+    : signals_(signals) {
   const int file = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (file < 0) throw UserError("[" + log.string() + "] cannot be written: " + std::strerror(errno));
   int failure[2];
@@ -62,7 +63,7 @@ Child::Child(const std::vector<std::string>& words, const std::filesystem::path&
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();
   pid_ = ::fork();
-  if (pid_ == 0) become(arguments.data(), file, failure[1], parent, signals);
+  if (pid_ == 0) become(arguments.data(), pipes, file, failure[1], parent, signals);
   const int no_fork = errno;
   ::close(file);
   ::close(failure[1]);

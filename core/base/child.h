@@ -18,6 +18,10 @@ struct ChildEnd {
   std::string text() const;
 };
 
+/// What becomes a child's stdin and stdout. They stay the caller's to close.
+struct ChildPipes {
+  int in = -1, out = -1;
+};
 /// Whom a child's signals reach: itself, or all that it starts as well (they are a process group then, which a terminal's Ctrl-C
 /// does not reach).
 enum class Signals { kChild, kGroup };
@@ -28,7 +32,9 @@ class Child {
  public:
   /// Starts `words[0]`, looked for on PATH, with stdin closed, stdout and stderr appended to `log`.
   /// Errors: Error naming the program and the system's reason.
-  Child(const std::vector<std::string>& words, const std::filesystem::path& log, Signals signals = Signals::kChild);
+  /// With `pipes` those are stdin and stdout, and stderr alone goes to `log`.
+  Child(const std::vector<std::string>& words, const std::filesystem::path& log, Signals signals = Signals::kChild,
+        ChildPipes pipes = ChildPipes());
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;
   ~Child();

@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <set>
 #include <thread>
 
 #include "core/base/child.h"
 #include "core/base/error.h"
+#include "core/base/files.h"
 #include "core/base/text.h"
 #include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
@@ -12,6 +14,7 @@
 #include "core/cli/sweep_launch.h"
 #include "core/report/sweep_report.h"
 #include "core/sweep/control.h"
+#include "core/sweep/search.h"
 #include "core/sweep/sizes.h"
 #include "core/train/run_folder.h"
 
@@ -25,11 +28,23 @@ struct Options {
   int64_t jobs = 1;
   std::optional<int64_t> threads;
   std::string backend = "cpu";
-  bool dry_run = false, extend = false, retry_failed = false;
+  bool dry_run = false, extend = false, retry_failed = false, allow_exec = false;
   LaunchOptions launch;
 };
 
 std::vector<std::string> thread_sets(int64_t threads) { return {"threads=" + std::to_string(threads)}; }
+
+[[noreturn]] void refuse_other(const sweep::Store& store, const sweep::SweepFile& file, const std::vector<std::string>& changes) {
+  std::string text = "[" + store.folder().string() +
+                     "] was begun from another sweep; --extend goes on with this one (trials that are "
+                     "done stay done), or choose another --out";
+  if (const std::string difference = train::line_difference(store.sweep_text(), file.text); !difference.empty())
+    text += "\n" + difference;
+  else
+    text += "\n  its base recipe or what that names has changed";
+  for (const std::string& change : changes) text += "\n" + change;
+  throw UserError(text);
+}
 
 /// The trials that the file asks for are those that the folder has, or the user asked to add to them.
 void require_same(const sweep::Store& store, const std::vector<sweep::Trial>& now, const sweep::SweepFile& file) {
@@ -48,15 +63,21 @@ void require_same(const sweep::Store& store, const std::vector<sweep::Trial>& no
   for (const std::string& line : lines(now, before, "+")) changes.push_back(line);
   const std::string rules = train::line_difference(sweep::to_json(store.rules()), sweep::to_json(file.rules));
   if (changes.empty() && rules.empty()) return;
-  std::string text = "[" + store.folder().string() +
-                     "] was begun from another sweep; --extend goes on with this one (trials that are "
-                     "done stay done), or choose another --out";
-  if (const std::string difference = train::line_difference(store.sweep_text(), file.text); !difference.empty())
-    text += "\n" + difference;
-  else
-    text += "\n  its base recipe or what that names has changed";
-  for (const std::string& change : changes) text += "\n" + change;
-  throw UserError(text);
+  refuse_other(store, file, changes);
+}
+
+fs::path search_file(const sweep::Store& store) { return store.folder() / "search.json"; }
+
+/// The same for a search, which has no list beforehand: it chooses from the same axes, over the same base, by the same rules.
+void require_same_search(const sweep::Store& store, const std::string& text, const sweep::SweepFile& file) {
+  std::vector<std::string> changes;
+  const bool begun = fs::exists(search_file(store));
+  if (begun)
+    if (const std::string difference = train::line_difference(read_text(search_file(store)), text); !difference.empty())
+      changes.push_back(difference);
+  if (!begun && !store.trials().empty()) changes.emplace_back("  it was no search");
+  if (changes.empty() && sweep::to_json(store.rules()) == sweep::to_json(file.rules)) return;
+  refuse_other(store, file, changes);
 }
 
 /// Trials that may go on although they have an outcome: pruned ones when there are new rivals, failed ones when the user asks.
@@ -64,7 +85,8 @@ void reopen(const sweep::Store& store, const std::vector<sweep::Trial>& trials, 
   for (const sweep::Trial& trial : trials) {
     const auto outcome = store.outcome(trial.id);
     if (!outcome) continue;
-    if (failed && outcome->state == "failed") store.forget(trial.id);
+    // One without a recipe could not be run, and cannot now.
+    if (failed && outcome->state == "failed" && !trial.recipe.empty()) store.forget(trial.id);
     if (pruned && outcome->state == "pruned") store.reopen(trial.id);
   }
 }
@@ -91,19 +113,40 @@ std::vector<std::string> worker_words(const Options& options, const CommandConte
   return words;
 }
 
-int code_of(const sweep::SweepEnd& end) { return end.failed > 0 || end.left > 0 ? 1 : 0; }
+int code_of(const sweep::SweepEnd& end) { return end.failed > 0 || end.left > 0 || end.search_failed ? 1 : 0; }
+
+/// A search's folder as it is to go on: the list stays, the rest is the file's.
+void begin_search(const sweep::Store& store, bool there, const sweep::SweepFile& file, const std::string& text) {
+  if (!there) store.create(file.text, file.rules, {});
+  const auto held = store.hold();
+  if (!held)
+    throw UserError("[" + store.folder().string() + "] another espalier sweep looks after this folder; wait for it to end");
+  store.extend(file.text, file.rules, store.trials());
+  write_text(search_file(store), text);
+}
 
 void run_sweep(const Options& options, CommandContext& context) {
   ErrorList errors;
-  const sweep::SweepFile file = sweep::read_sweep_file(options.sweep, errors);
+  sweep::SweepFile file = sweep::read_sweep_file(options.sweep, errors);
+  const bool searched = !file.search.program.empty();
+  if (searched) file.points = {{"base", {}}};  // what is known beforehand
   const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
-  const std::vector<sweep::Trial> trials = sweep::make_trials(
-      file, [&](const train::Recipe& recipe, ErrorList& faults) { RecipePlugins(recipe, registry, faults); }, errors);
+  const sweep::CheckRecipe check = [&](const train::Recipe& recipe, ErrorList& faults) {
+    RecipePlugins(recipe, registry, faults);
+  };
+  std::vector<sweep::Trial> trials = sweep::make_trials(file, check, errors);
   if (options.out.empty() && !options.dry_run)
     errors.add("[sweep] --out is missing; give a folder for the sweep, or --dry-run to see its trials");
   if (options.jobs < 1) errors.add("[sweep] --jobs must be at least 1");
   check_launch(options.launch, errors);
+  if (searched && options.launch.launcher == "slurm")
+    errors.add(
+        "[sweep] --launcher slurm queues trials that are known beforehand, and a 'search' chooses them one by one; "
+        "--launcher command starts each as it comes");
   errors.throw_if_any();
+  if (searched && !options.allow_exec && !options.dry_run)
+    throw UserError("[sweep] 'search' starts the program " + file.search.program.string() +
+                    ", and a program that a file names runs only with --allow-exec; look at it, then give that");
 
   const auto backend =
       choose_backend(context, options.backend, options.threads ? thread_sets(*options.threads) : std::vector<std::string>{});
@@ -115,29 +158,56 @@ void run_sweep(const Options& options, CommandContext& context) {
   };
   const sweep::Store store(options.out);
   const bool there = !options.out.empty() && store.exists();
-  if (there && !options.extend) require_same(store, trials, file);
-  const std::vector<sweep::TrialSize> sizes = sweep::size_trials(
+  const int64_t base_steps = trials[0].planned_steps;
+  const std::string search_text = searched ? sweep::search_text(file, trials[0].recipe) : "";
+  if (there && !options.extend) {
+    if (searched)
+      require_same_search(store, search_text, file);
+    else
+      require_same(store, trials, file);
+  }
+  std::vector<sweep::TrialSize> sizes = sweep::size_trials(
       trials, [&](size_t i) { return sweep::recipe_of(file, file.points[i].settings, errors); }, file.rules, services, errors);
   errors.throw_if_any();
-  std::vector<bool> settled(trials.size(), false);
-  if (there)
-    for (size_t i = 0; i < trials.size(); ++i) settled[i] = store.outcome(trials[i].id).has_value();
+  // Each trial of a search counts as the base.
+  if (searched) sizes.resize(static_cast<size_t>(file.search.trials), sizes[0]);
+  std::vector<bool> settled(sizes.size(), false);
+  if (there) {
+    const std::vector<sweep::Trial> listed = searched ? store.trials() : trials;
+    for (size_t i = 0; i < listed.size() && i < settled.size(); ++i) settled[i] = store.outcome(listed[i].id).has_value();
+  }
   const fs::path disk = options.out.empty() ? fs::path(".") : options.out;
   sweep::check_resources(sizes, settled, options.jobs, file.rules.workers.keep_checkpoints, disk, errors, options.launch.here());
+  if (options.dry_run && searched)
+    context.out << "search  " << file.search.program.string() << "\ntrials  " << file.search.trials << "\naxes\n"
+                << sweep::axes_text(file) << "\nthe base recipe, which each trial changes:\n";
   if (options.dry_run) sweep::print_trials(trials, sizes, file.rules, options.jobs, services, context.out);
   errors.throw_if_any();
   if (options.dry_run) return;
 
-  if (!there)
+  if (searched)
+    begin_search(store, there, file, search_text), trials = store.trials();
+  else if (!there)
     store.create(file.text, file.rules, trials);
   else if (options.extend)
     store.extend(file.text, file.rules, trials);
   reopen(store, trials, options.extend, options.retry_failed);
+  const auto say = [&](const std::string& line) { say_notes(context, {line}); };
+  std::map<std::string, std::string> looked_at;
+  sweep::SearchProgram search(
+      {.file = file,
+       .planned_steps = base_steps,
+       .check = check,
+       .fault = [&](const sweep::Trial& trial,
+                    const train::Recipe& recipe) { return sweep::fault_of(trial, recipe, file.rules, services, looked_at); },
+       .log = options.out / "state" / "search.log",
+       .say = say});
   sweep::ControlOptions control{
       .jobs = options.jobs,
       .worker = [&](const sweep::Trial& trial, int64_t) { return worker_words(options, context, trial); },
-      .say = [&](const std::string& line) { say_notes(context, {line}); },
-      .report = report::write_sweep_report};
+      .say = say,
+      .report = report::write_sweep_report,
+      .source = searched ? &search : nullptr};
   const auto elsewhere = use_launcher(options.launch, store, file.rules, work_words(options, context, options.threads),
                                       options.backend == "cpu" && !options.threads, control);
   const sweep::SweepEnd end = sweep::control(store, trials, file.rules, control);
@@ -159,10 +229,12 @@ void add_sweep(CLI::App& app, CommandContext& context) {
                       "any moment: the "
                       "same command goes on. Stages that trials have in common are trained once. Results are DIR/trials.csv, "
                       "trials.jsonl and "
-                      "report.html.",
+                      "report.html. With `search = \"exec:PROGRAM\"` a program chooses the trials one by one "
+                      "(docs/search-protocol.md).",
        .examples = {{"espalier sweep sweep.toml --dry-run", "every trial with its sizes and the time it may take"},
                     {"espalier sweep sweep.toml --out s1 --jobs 2", "two trials at a time; the same line goes on after a stop"},
                     {"espalier sweep sweep.toml --out s1 --extend", "go on with a file that was changed: done trials stay done"},
+                    {"espalier sweep search.toml --out s1 --allow-exec", "trials that a program asks for"},
                     {"espalier sweep sweep.toml --out s1 --jobs 8 --launcher slurm --slurm '--time=60'",
                      "a Slurm array job, eight tasks at a time"},
                     {"espalier work s1", "from another shell or machine with the same folder: take trials too"}},
@@ -176,6 +248,7 @@ void add_sweep(CLI::App& app, CommandContext& context) {
                     "check everything, print the trials with sizes and estimated time; write nothing");
   command->add_flag("--extend", options->extend, "take a changed sweep file: new trials are added, done ones stay");
   command->add_flag("--retry-failed", options->retry_failed, "try trials that have failed once more, as if they never had");
+  command->add_flag("--allow-exec", options->allow_exec, "let `search` start its program, which can do what you can");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
   command->add_option("--threads", options->threads, "threads of each worker (default: the cores, divided by --jobs)")
       ->type_name("N");

@@ -14,6 +14,7 @@
 #include "core/base/child.h"
 #include "core/base/interrupt.h"
 #include "core/base/progress.h"
+#include "core/base/tail.h"
 #include "core/base/text.h"
 
 namespace espalier::sweep {
@@ -31,19 +32,11 @@ constexpr auto kAgain = std::chrono::milliseconds(200);          // before a tri
 constexpr auto kForCheckpoints = std::chrono::minutes(10);       // for workers that were asked to stop
 constexpr int64_t kMostIdle = 10;                                // workers in a row that ended well without having begun
 constexpr int kPageShare = 20;                                   // of the time between two pages, one part may go into a page
-constexpr size_t kTail = 1 << 13;                                // bytes of a log that a cause is looked for in
-
-std::string tail_of(const fs::path& file, size_t bytes) {
-  std::ifstream in(file, std::ios::binary | std::ios::ate);
-  if (!in) return "";
-  const auto size = static_cast<size_t>(in.tellg());
-  in.seekg(static_cast<std::streamoff>(size > bytes ? size - bytes : 0));
-  return {std::istreambuf_iterator<char>(in), {}};
-}
+constexpr size_t kTail = 1 << 15;                                // bytes of metrics that the last step is looked for in
 
 /// Steps that a run has made, from the end of its metrics.
 int64_t steps_of(const fs::path& metrics) {
-  const std::vector<std::string> lines = split(tail_of(metrics, kTail * 4), '\n');
+  const std::vector<std::string> lines = split(tail_of(metrics, kTail), '\n');
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
     const nlohmann::json row = nlohmann::json::parse(*line, nullptr, false);
     if (row.is_object() && row.contains("step")) return row.value("step", int64_t{0}) + (row.contains("total") ? 1 : 0);
@@ -52,9 +45,8 @@ int64_t steps_of(const fs::path& metrics) {
 }
 
 std::string last_line(const fs::path& log) {
-  std::vector<std::string> lines = split(tail_of(log, kTail), '\n');
-  std::erase(lines, "");
-  return lines.empty() ? "its log is empty" : printable(lines.back(), 300);
+  const std::string line = last_line_of(log);
+  return line.empty() ? "its log is empty" : line;
 }
 
 struct Slot {
@@ -74,7 +66,8 @@ class Controller {
         trials_(trials),
         rules_(rules),
         options_(options),
-        scanner_(store, trials, rules),
+        source_(options.source),
+        scanner_(store, trials_, rules),
         steps_(trials.size(), 0) {}
 
   SweepEnd run() {
@@ -82,6 +75,7 @@ class Controller {
     const std::optional<LockFile> held = store_.hold();
     if (!held)
       throw UserError("[" + store_.folder().string() + "] another espalier sweep looks after this folder; wait for it to end");
+    begin_source();
     scanner_.look();
     if (options_.elsewhere != nullptr) hand_over();
     progress_ = std::make_unique<Progress>("sweep", steps_left());
@@ -125,9 +119,10 @@ class Controller {
     const auto begin = Clock::now();
     scanner_.look(taken());
     look_took_ = Clock::now() - begin;
+    tell_source();
     if (options_.elsewhere != nullptr) say_failures();
     if (too_many_failed()) return true;
-    if (!slots_.empty()) return false;
+    if (!slots_.empty() || more_to_ask()) return false;
     const auto& states = scanner_.states();
     const bool others = std::any_of(states.begin(), states.end(), [](const TrialState& s) { return !s.settled && s.claimed; });
     if (others) return false;
@@ -164,12 +159,55 @@ class Controller {
   void fill() {
     if (options_.elsewhere != nullptr) return;
     if (static_cast<int64_t>(slots_.size()) >= options_.jobs) return;
-    for (const size_t index : candidates(scanner_.states(), rules_.stop, rules_.objective)) {
+    const std::vector<size_t> ready = candidates(scanner_.states(), rules_.stop, rules_.objective);
+    if (ready.empty() && more_to_ask()) ask_source();
+    for (const size_t index : ready) {
       const auto wait = not_before_.find(index);
       if (wait != not_before_.end() && Clock::now() < wait->second) continue;
       start(index);
       return;  // what it begins with is now taken: look again
     }
+  }
+
+  bool more_to_ask() const {
+    return source_ != nullptr && !source_->over() && static_cast<int64_t>(trials_.size()) < source_->total();
+  }
+
+  /// The list is read again: another process may have added to it before this one held the folder.
+  void begin_source() {
+    if (source_ == nullptr) return;
+    trials_ = store_.trials();
+    steps_.resize(trials_.size(), 0);
+    scanner_.look();
+    std::vector<std::optional<Outcome>> outcomes;
+    for (size_t i = 0; i < trials_.size(); ++i) outcomes.push_back(scanner_.outcome(i));
+    for (const auto& outcome : outcomes) told_.push_back(outcome.has_value());
+    source_->begin(trials_, outcomes);
+  }
+
+  void ask_source() {
+    const std::optional<AskedTrial> asked = source_->next();
+    if (!asked) return;
+    const Trial& trial = asked->trial;
+    if (!asked->fault.empty()) {
+      // Settled before it is in the list: nobody is to run it.
+      if (const std::optional<LockFile> claim = store_.claim(trial.id))
+        store_.finish(trial.id, {.state = "failed", .cause = asked->fault, .values = {}});
+      options_.say(fmt::format("{} ({}) cannot be run: {}", trial.id, label_of(trial), asked->fault));
+    }
+    trials_.push_back(trial);
+    store_.write_list(trials_);
+    steps_.push_back(0);
+    told_.push_back(false);
+    scanner_.look(taken());
+  }
+
+  void tell_source() {
+    for (size_t i = 0; i < told_.size(); ++i)
+      if (!told_[i] && scanner_.outcome(i)) {
+        source_->tell(i, trials_[i], *scanner_.outcome(i));
+        told_[i] = true;
+      }
   }
 
   void start(size_t index) {
@@ -249,6 +287,11 @@ class Controller {
     }
   }
 
+  int64_t to_ask() const {
+    return source_ == nullptr || source_->over() ? 0
+                                                 : std::max<int64_t>(source_->total() - static_cast<int64_t>(trials_.size()), 0);
+  }
+
   uint64_t steps_left() {
     uint64_t left = 0;
     for (size_t i = 0; i < trials_.size(); ++i) {
@@ -256,6 +299,7 @@ class Controller {
           scanner_.states()[i].settled ? trials_[i].planned_steps : steps_of(store_.trial(trials_[i].id) / "metrics.jsonl");
       left += static_cast<uint64_t>(std::max<int64_t>(trials_[i].planned_steps - steps_[i], 0));
     }
+    if (source_ != nullptr) left += static_cast<uint64_t>(to_ask() * source_->planned_steps());
     return left;
   }
 
@@ -272,7 +316,8 @@ class Controller {
     const SweepEnd so_far = end();
     progress_->add(static_cast<uint64_t>(more),
                    fmt::format("{} of {} trials done{}{}, {} running", so_far.complete + so_far.pruned + so_far.failed,
-                               trials_.size(), so_far.pruned > 0 ? fmt::format(", {} pruned", so_far.pruned) : "",
+                               static_cast<int64_t>(trials_.size()) + to_ask(),
+                               so_far.pruned > 0 ? fmt::format(", {} pruned", so_far.pruned) : "",
                                so_far.failed > 0 ? fmt::format(", {} failed", so_far.failed) : "", running()));
   }
 
@@ -353,7 +398,7 @@ class Controller {
   }
 
   SweepEnd end() const {
-    SweepEnd end{.stopped = stopped_};
+    SweepEnd end{.stopped = stopped_, .search_failed = source_ != nullptr && source_->failed()};
     for (size_t i = 0; i < trials_.size(); ++i) {
       const std::optional<Outcome>& outcome = scanner_.outcome(i);
       if (!outcome)
@@ -365,9 +410,11 @@ class Controller {
   }
 
   const Store& store_;
-  const std::vector<Trial>& trials_;
+  std::vector<Trial> trials_;  // grows where there is a source
   const Rules& rules_;
   const ControlOptions& options_;
+  TrialSource* source_;
+  std::vector<bool> told_;  // by trial, that the source knows how it ended; empty without one
   Scanner scanner_;
   std::vector<Slot> slots_;
   std::map<size_t, Clock::time_point> not_before_;

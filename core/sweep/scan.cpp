@@ -73,6 +73,11 @@ std::vector<std::string> Scanner::prefixes_to_make(size_t index) const {
 }
 
 const std::vector<TrialState>& Scanner::look(const std::set<size_t>& taken) {
+  if (states_.size() != trials_.size()) {
+    common_ = common_prefixes(trials_);
+    states_.resize(trials_.size());
+    outcomes_.resize(trials_.size());
+  }
   std::map<std::string, bool> held;  // prefix → somebody makes it
   for (const size_t index : taken)
     for (const std::string& prefix : prefixes_to_make(index)) held[prefix] = true;

@@ -29,9 +29,9 @@ class Scanner {
  public:
   Scanner(const Store& store, const std::vector<Trial>& trials, const Rules& rules);
 
-  /// Reads again what can have changed. `taken`: trials that count as claimed, with the prefixes that they will hold, before
-  /// whoever was started for them has got there. Cost: one file open for each trial that is not settled, with a stop rule its
-  /// metrics too.
+  /// Reads again what can have changed; `trials` may have grown. `taken`: trials that count as claimed, with the prefixes that
+  /// they will hold, before whoever was started for them has got there. Cost: one file open for each trial that is not settled,
+  /// with a stop rule its metrics too.
   const std::vector<TrialState>& look(const std::set<size_t>& taken = {});
   const std::vector<TrialState>& states() const { return states_; }
   const std::optional<Outcome>& outcome(size_t index) const { return outcomes_[index]; }

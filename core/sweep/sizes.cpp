@@ -154,6 +154,17 @@ std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::
   return sizes;
 }
 
+std::string fault_of(const Trial& trial, const train::Recipe& recipe, const Rules& rules, const MakeServices& services,
+                     std::map<std::string, std::string>& looked_at) {
+  const auto [at, fresh] = looked_at.emplace(structure_key(trial), "");
+  if (fresh) try {
+      size_of_trial(recipe, rules, services);
+    } catch (const UserError& error) {
+      at->second = error.what();
+    }
+  return at->second;
+}
+
 void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool>& settled, int64_t jobs, bool keep_checkpoints,
                      const fs::path& folder, ErrorList& errors, bool workers_here) {
   std::vector<uint64_t> memory, running;

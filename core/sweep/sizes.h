@@ -2,6 +2,7 @@
 // What every trial would be and need, found out before the first one runs.
 
 #include <iosfwd>
+#include <map>
 #include <vector>
 
 #include "core/sweep/work.h"
@@ -23,6 +24,11 @@ struct TrialSize {
 /// at, must be there.
 std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::function<train::Recipe(size_t)>& recipe_at,
                                    const Rules& rules, const MakeServices& services, ErrorList& errors);
+
+/// What keeps a trial from being run, "" when nothing does, as `size_trials` finds it. `looked_at`: what is known of structures,
+/// added to.
+std::string fault_of(const Trial& trial, const train::Recipe& recipe, const Rules& rules, const MakeServices& services,
+                     std::map<std::string, std::string>& looked_at);
 
 /// That `jobs` workers at once fit into memory, and what all trials leave on the disk of `folder`. Faults go to `errors`, with
 /// what would make it fit. Trials that are settled leave no more. Without `workers_here` the memory is another machine's, and is

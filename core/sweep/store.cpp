@@ -53,6 +53,8 @@ void Store::extend(const std::string& text, const Rules& rules, const std::vecto
   write_text(folder_ / "sweep.toml", text);
 }
 
+void Store::write_list(const std::vector<Trial>& trials) const { write_text(folder_ / "list.jsonl", list_text(trials)); }
+
 std::string Store::sweep_text() const { return read_text(folder_ / "sweep.toml"); }
 
 Rules Store::rules() const { return rules_from_json(read_text(folder_ / "rules.json"), (folder_ / "rules.json").string()); }

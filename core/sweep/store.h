@@ -3,11 +3,13 @@
 //
 //   DIR/sweep.toml              the sweep file as it was begun, or extended, with
 //   DIR/list.jsonl              every trial with its resolved recipe
+//   DIR/search.json             of a search: what it may choose from, and its base recipe
 //   DIR/rules.json              how trials are judged and run
 //   DIR/trials/<id>/            a run folder
 //   DIR/state/<id>.claim        held by whoever runs the trial; a JSON line for each start and end; its time is a sign of life
 //   DIR/state/<id>.done         its outcome, once
 //   DIR/state/<id>.log          what its runs said
+//   DIR/state/search.log        what the program of a search said
 //   DIR/shared/<prefix>/        the state after stages that several trials have in common
 //   DIR/{trials.csv,trials.jsonl,report.html}
 
@@ -58,6 +60,8 @@ class Store {
   void create(const std::string& text, const Rules& rules, const std::vector<Trial>& trials) const;
   /// Replaces them. Marks of trials that are there stay.
   void extend(const std::string& text, const Rules& rules, const std::vector<Trial>& trials) const;
+  /// Replaces the list alone, whole or not at all. Only while the folder is held.
+  void write_list(const std::vector<Trial>& trials) const;
   std::string sweep_text() const;
   Rules rules() const;
   /// Errors: UserError when it is no sweep's folder.

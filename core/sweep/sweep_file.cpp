@@ -75,7 +75,9 @@ class Reader {
   void search() {
     const std::optional<std::string> use = top_.string("search");
     sweep_.search.trials = integer(top_, "trials", 1, 1000000, 0);
+    sweep_.search.answer_within_s = number(top_, "search_timeout", 0.1, 1e6, 60);
     if (!use) {
+      if (top_.has("search_timeout")) top_.fault("search_timeout", "'search_timeout' is for a 'search', and there is none");
       if (top_.has("trials")) top_.fault("trials", "'trials' is how many a 'search' asks for, and there is no 'search'");
       return;
     }
@@ -179,6 +181,8 @@ class Reader {
     if (sweep_.rules.objective.metric.rfind("val/", 0) != 0)
       reader.fault("use", fmt::format("trials are stopped by held-out numbers, and the [objective] is '{}'; give one of val/…",
                                       printable(sweep_.rules.objective.metric)));
+    if (stop.use == "asha" && !sweep_.search.program.empty())
+      reader.fault("use", "asha ranks trials that are known beforehand, and a 'search' chooses them one by one; give \"median\"");
     reader.finish();
   }
 

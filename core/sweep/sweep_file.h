@@ -80,6 +80,7 @@ struct Search {
   std::filesystem::path program;  // empty: none
   int64_t trials = 0;             // how many in all
   uint64_t seed = 0;
+  double answer_within_s = 60;  // `search_timeout`: a program that takes longer is given up
 };
 
 struct SweepFile {
