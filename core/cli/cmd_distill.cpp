@@ -15,7 +15,7 @@ struct Options {
   std::vector<std::string> sets;
   std::string backend = "cpu";
   std::optional<int64_t> threads;
-  bool resume = false, dry_run = false;
+  bool resume = false, dry_run = false, no_report = false;
 };
 
 void run_distill(const Options& options, CommandContext& context) {
@@ -27,10 +27,11 @@ void run_distill(const Options& options, CommandContext& context) {
     errors.add("[distill] --out is missing; give a new folder for the run, or --dry-run to see what it would be");
   errors.throw_if_any();
 
-  const train::Services services = services_of_run(
+  train::Services services = services_of_run(
       context, plugins,
       choose_backend(context, options.backend,
                      options.threads ? std::vector{"threads=" + std::to_string(*options.threads)} : std::vector<std::string>{}));
+  if (options.no_report) services.report = {};
   if (options.dry_run) return train::dry_run(recipe, services, context.out);
   train::run_recipe(recipe, {options.out, options.resume}, services);
   context.out << (options.out / "student").string() << '\n';
@@ -63,6 +64,7 @@ void add_distill(CLI::App& app, CommandContext& context) {
   one_each(command->add_option("--set", options->sets, "lay a value over the recipe: a.b=v, stage.0.steps=10; repeatable"))
       ->type_name("a.b=v");
   command->add_flag("--resume", options->resume, "go on with the run in --out; starts it where there is none");
+  command->add_flag("--no-report", options->no_report, "no report.html at the end; espalier report RUN writes it later");
   command->add_flag("--dry-run", options->dry_run,
                     "check everything and print data, stages, loader verdicts, disk, memory and time per step; write nothing");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
