@@ -94,7 +94,9 @@ Child::~Child() {
 std::optional<ChildEnd> Child::poll() {
   if (end_ || pid_ < 0) return end_;
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) == pid_) end_ = end_of(status);
+  const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+  if (ended == pid_) end_ = end_of(status);
+  if (ended < 0 && errno == ECHILD) end_ = ChildEnd{3, 0};  // somebody else took its end: nothing is known but that it is over
   return end_;
 }
 

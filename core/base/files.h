@@ -21,7 +21,13 @@ void write_text(const std::filesystem::path& file, std::string_view text);
 
 enum class Existing { kReplace, kRefuse };
 
-/// Throws UserError "not enough space …: need X, free Y" unless the volume of `folder` has `need_bytes` for this user.
+/// A volume has too little space: waiting or making room helps, another input does not.
+class NoSpaceError : public UserError {
+ public:
+  using UserError::UserError;
+};
+
+/// Throws NoSpaceError "not enough space …: need X, free Y" unless the volume of `folder` has `need_bytes` for this user.
 void require_free_space(const std::filesystem::path& folder, uint64_t need_bytes);
 
 /// A file that is written in order and appears under its name only on `publish`.

@@ -7,6 +7,8 @@
 
 #include <atomic>
 
+#include "core/base/alive.h"
+
 namespace espalier {
 namespace {
 
@@ -29,11 +31,18 @@ void catch_interrupts() {
   action.sa_handler = handle;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  struct sigaction hang_up = {};
+  sigaction(SIGHUP, nullptr, &hang_up);
+  if (hang_up.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);  // nohup stays what it is
+  struct sigaction child = {};
+  child.sa_handler = SIG_DFL;  // ignored by whoever started us, ends of children could not be asked for
+  sigaction(SIGCHLD, &child, nullptr);
 }
 
 bool interrupt_requested() { return g_requested.load(); }
 
 void check_interrupt() {
+  sign_of_life();
   if (g_requested.load()) throw Interrupted("interrupted");
 }
 

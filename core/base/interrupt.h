@@ -13,11 +13,11 @@ class Interrupted : public Error {
   int exit_code() const override { return 3; }
 };
 
-/// Installs the handler of SIGINT and SIGTERM. Called once by main.
+/// Installs the handler of SIGINT, SIGTERM and (but under nohup) SIGHUP. Called once by main.
 void catch_interrupts();
 /// Whether a signal has arrived. [any thread]
 bool interrupt_requested();
-/// Errors: Interrupted when a signal has arrived.
+/// A sign of life (alive.h). Errors: Interrupted when a signal has arrived.
 void check_interrupt();
 
 /// While one lives, a first signal only sets the flag; a second one ends the process.

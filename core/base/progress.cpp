@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/base/alive.h"
 #include "core/base/log.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
@@ -30,11 +31,6 @@ std::string duration(double seconds) {
   if (whole < 60) return std::to_string(whole) + " s";
   if (whole < 3600) return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
   return std::to_string(whole / 3600) + " h " + std::to_string(whole % 3600 / 60) + " min";
-}
-
-std::function<void()>& beat_of_process() {
-  static std::function<void()> beat;
-  return beat;
 }
 
 void put(const std::string& text) { [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size()); }
@@ -71,11 +67,9 @@ Progress::~Progress() {
     show(Clock::now(), true);
 }
 
-void on_progress(std::function<void()> beat) { beat_of_process() = std::move(beat); }
-
 void Progress::add(uint64_t amount, std::string_view item) {
   done_ += amount;
-  if (beat_of_process()) beat_of_process()();
+  sign_of_life();
   if (silent_) return;
   const Clock::time_point now = Clock::now();
   if (now - start_ < kBeforeFirst ||

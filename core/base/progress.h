@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -36,9 +35,6 @@ class Progress {
   Clock::time_point start_, shown_;
   bool tty_ = false, silent_ = false, visible_ = false;
 };
-
-/// `beat` is called at every `add` of any task, from the thread that adds: a sign of life for whoever watches this process.
-void on_progress(std::function<void()> beat);
 
 /// The text of one progress line, without the carriage return: "reading weights  1.20 of 4.78 GiB  25%  310.00 MiB/s  12 s left".
 std::string progress_line(std::string_view task, uint64_t done, uint64_t total, ProgressUnit unit, double seconds);

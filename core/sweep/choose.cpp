@@ -27,47 +27,62 @@ size_t rungs_reached(const TrialState& trial, const std::vector<int64_t>& of) {
   return count;
 }
 
+/// How many rungs it has left behind: it was validated again after the validation that counts there. One that was sent on stays sent
+/// on, whoever comes after it.
+size_t rungs_left(const TrialState& trial, const std::vector<int64_t>& of) {
+  if (trial.curve.empty()) return 0;
+  if (trial.curve.back().first >= trial.planned_steps) return of.size();  // it has made every step
+  size_t count = 0;
+  for (const int64_t steps : of) {
+    const auto counts = std::find_if(trial.curve.begin(), trial.curve.end(), [&](const auto& at) { return at.first >= steps; });
+    if (counts == trial.curve.end() || counts->first == trial.curve.back().first) break;
+    ++count;
+  }
+  return count;
+}
+
 struct AtRung {
   size_t trial;
   double value;
 };
 
-/// Which trials may go on from rung k, of those in `trials`.
-std::vector<size_t> promoted(size_t k, const std::vector<TrialState>& trials, const std::vector<std::vector<int64_t>>& rungs_of,
-                             const StopRule& stop, const Objective& objective, bool closed) {
-  std::vector<AtRung> here;
-  for (size_t i = 0; i < trials.size(); ++i)
-    if (k < rungs_of[i].size())
-      if (const auto value = value_at(trials[i], rungs_of[i][k])) here.push_back({i, *value});
-  const auto before = [&](const AtRung& a, const AtRung& b) {
-    if (std::isnan(a.value) || std::isnan(b.value)) return !std::isnan(a.value) && std::isnan(b.value);
-    return a.value != b.value ? objective.better(a.value, b.value) : a.trial < b.trial;
-  };
-  std::stable_sort(here.begin(), here.end(), before);
-  auto count = static_cast<size_t>(static_cast<double>(here.size()) / stop.reduction);
-  if (closed && count == 0 && !here.empty()) count = 1;
-  here.resize(std::min(count, here.size()));
-  std::vector<size_t> indices;
-  for (const AtRung& each : here) indices.push_back(each.trial);
-  return indices;
+/// The best 1 of `reduction` of those at a rung; with them those whose values are equal to the last one's.
+size_t count_sent_on(const std::vector<AtRung>& best_first, const StopRule& stop) {
+  auto count = static_cast<size_t>(static_cast<double>(best_first.size()) / stop.reduction);
+  while (count > 0 && count < best_first.size() && best_first[count].value == best_first[count - 1].value) ++count;
+  return count;
 }
 
 /// For each trial the number of rungs that it may leave behind.
 std::vector<size_t> allowed_rungs(const std::vector<TrialState>& trials, const StopRule& stop, const Objective& objective) {
   std::vector<std::vector<int64_t>> rungs_of;
+  std::vector<size_t> allowed;
   size_t most = 0;
   for (const TrialState& trial : trials) {
     rungs_of.push_back(rungs(stop, trial.planned_steps));
+    allowed.push_back(rungs_left(trial, rungs_of.back()));
     most = std::max(most, rungs_of.back().size());
   }
-  std::vector<size_t> allowed(trials.size(), 0);
+  const auto before = [&](const AtRung& a, const AtRung& b) {
+    if (std::isnan(a.value) || std::isnan(b.value)) return !std::isnan(a.value) && std::isnan(b.value);
+    return a.value != b.value ? objective.better(a.value, b.value) : a.trial < b.trial;
+  };
   bool closed = true;  // nobody will join rung k any more
   for (size_t k = 0; k < most; ++k) {
-    for (size_t i = 0; i < trials.size(); ++i)
-      if (!trials[i].settled && allowed[i] == k && k < rungs_of[i].size() && rungs_reached(trials[i], rungs_of[i]) <= k)
-        closed = false;  // on its way to it, or allowed to set out
-    for (const size_t i : promoted(k, trials, rungs_of, stop, objective, closed))
-      if (allowed[i] == k) allowed[i] = k + 1;
+    std::vector<AtRung> here;
+    bool anyone_beyond = false;
+    for (size_t i = 0; i < trials.size(); ++i) {
+      if (k >= rungs_of[i].size() || trials[i].failed) continue;
+      const std::optional<double> value = value_at(trials[i], rungs_of[i][k]);
+      if (!trials[i].settled && allowed[i] >= k && !value) closed = false;  // on its way to it, or may set out
+      if (value) here.push_back({i, *value});
+      anyone_beyond = anyone_beyond || allowed[i] > k;
+    }
+    std::stable_sort(here.begin(), here.end(), before);
+    size_t count = count_sent_on(here, stop);
+    if (closed && count == 0 && !anyone_beyond && !here.empty()) count = 1;
+    for (size_t rank = 0; rank < count; ++rank)
+      if (size_t& of_it = allowed[here[rank].trial]; of_it == k) of_it = k + 1;
   }
   return allowed;
 }
@@ -120,11 +135,11 @@ int64_t may_reach(size_t index, const std::vector<TrialState>& trials, const Sto
   const std::vector<int64_t> all = rungs(stop, trials[index].planned_steps);
   const size_t allowed = allowed_rungs(trials, stop, objective)[index];
   if (allowed >= all.size()) return kToTheEnd;
-  if (why != nullptr) {
-    const auto value = value_at(trials[index], all[allowed]);
+  const std::optional<double> value = value_at(trials[index], all[allowed]);
+  if (!value) return kToTheEnd;  // not there yet, or validated so far without the objective
+  if (why != nullptr)
     *why = fmt::format("not among the best 1 of {} at rung {} (step {}): {} {:.6g}", stop.reduction, allowed, all[allowed],
-                       objective.metric, value.value_or(std::nan("")));
-  }
+                       objective.metric, *value);
   return all[allowed];
 }
 

@@ -17,6 +17,7 @@ using Curve = std::vector<std::pair<int64_t, double>>;
 
 struct TrialState {
   bool settled = false;  // complete or failed, or pruned for good
+  bool failed = false;   // settled so: it competes with nobody
   bool claimed = false;  // somebody runs it
   bool begun = false;    // its folder is there
   int64_t planned_steps = 0;

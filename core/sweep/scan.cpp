@@ -72,6 +72,16 @@ std::vector<std::string> Scanner::prefixes_to_make(size_t index) const {
   return missing;
 }
 
+/// A file of the same size holds the same rows: what was cut off on a resume comes back as it was.
+void Scanner::read_curve(size_t index) {
+  const fs::path metrics = store_.trial(trials_[index].id) / "metrics.jsonl";
+  std::error_code none;
+  const std::uintmax_t bytes = fs::file_size(metrics, none);
+  if (none || bytes == metrics_bytes_[index]) return;
+  states_[index].curve = read_run_numbers(metrics, rules_.objective.metric).curve;
+  metrics_bytes_[index] = bytes;
+}
+
 const std::vector<TrialState>& Scanner::look(const std::set<size_t>& taken) {
   if (states_.size() != trials_.size()) {
     common_ = common_prefixes(trials_);
@@ -92,10 +102,11 @@ const std::vector<TrialState>& Scanner::look(const std::set<size_t>& taken) {
     const std::string& id = trials_[i].id;
     outcomes_[i] = store_.outcome(id);
     state.settled = outcomes_[i].has_value();
+    state.failed = state.settled && outcomes_[i]->state == "failed";
     state.planned_steps = trials_[i].planned_steps;
     state.begun = fs::exists(store_.trial(id));
     if (rules_.stop.use != "none" && state.begun)
-      state.curve = read_run_numbers(store_.trial(id) / "metrics.jsonl", rules_.objective.metric).curve;
+      read_curve(i);
     if (state.settled) continue;
     state.claimed = taken.count(i) != 0 || store_.claimed(id);
     if (!state.claimed && !common_.empty()) {

@@ -40,10 +40,13 @@ class Scanner {
   std::vector<std::string> prefixes_to_make(size_t index) const;
 
  private:
+  void read_curve(size_t index);
+
   const Store& store_;
   const std::vector<Trial>& trials_;
   const Rules& rules_;
   std::set<std::string> common_;
+  std::map<size_t, uintmax_t> metrics_bytes_;  // of what the curves were read from
   std::vector<TrialState> states_;
   std::vector<std::optional<Outcome>> outcomes_;
 };

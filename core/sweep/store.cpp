@@ -162,12 +162,15 @@ History read_history(const std::string& claim_text) {
       const std::string from = json.value("start", "");
       history.lost = history.starts > 0 && from == history.last_from ? history.lost + 1 : 1;
       history.last_from = from;
+      history.last_end.clear();
       ++history.starts;
     } else if (json.contains("end")) {
       history.lost = 0;
       history.last_from = "\n";  // of no checkpoint: what follows is counted anew
       history.seconds += json.value("seconds", 0.0);
-      if (json.value("end", "") == "failed") ++history.failures, history.cause = json.value("cause", "");
+      history.last_end = json.value("end", "");
+      if (history.last_end == "failed" || history.last_end == "stalled")
+        ++history.failures, history.cause = json.value("cause", "");
     }
   }
   return history;

@@ -40,8 +40,9 @@ struct Outcome {
 /// What a claim's lines say.
 struct History {
   int64_t starts = 0;
-  int64_t failures = 0;   // ends with a cause
+  int64_t failures = 0;   // ends with a cause: failed, stalled
   std::string cause;      // of the last of them
+  std::string last_end;   // how the last attempt ended; empty while it has not
   int64_t lost = 0;       // starts at the end of the lines that have no end and came no further than the one before
   double seconds = 0;     // of attempts that ended
   std::string last_from;  // where the last start stood
@@ -95,7 +96,8 @@ class Store {
 
 /// Lines of a claim.
 std::string start_line(const std::string& from);
-std::string end_line(const std::string& how, const std::string& cause, double seconds);  // done | failed | halted | stopped
+/// `how`: done | failed | stalled | halted | stopped | no-space.
+std::string end_line(const std::string& how, const std::string& cause, double seconds);
 History read_history(const std::string& claim_text);
 
 }  // namespace espalier::sweep
