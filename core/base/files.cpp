@@ -151,7 +151,7 @@ void require_free_space(const fs::path& folder, uint64_t need_bytes) {
   if (::statvfs(folder.c_str(), &volume) != 0) return;  // the write itself will say what is wrong
   const uint64_t free_bytes = static_cast<uint64_t>(volume.f_bavail) * volume.f_frsize;
   if (free_bytes < need_bytes)
-    throw UserError(folder.string() + ": not enough space on this volume: need " + human_bytes(need_bytes) + ", free " +
+    throw NoSpaceError(folder.string() + ": not enough space on this volume: need " + human_bytes(need_bytes) + ", free " +
                     human_bytes(free_bytes));
 }
 

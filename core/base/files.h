@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/error.h"
+
 namespace espalier {
 
 /// The whole of a regular file. Errors: UserError when it is missing, not a regular file (no FIFO is ever waited for),

@@ -184,6 +184,8 @@ std::vector<Point> AxisReader::list(const std::vector<const toml::table*>& rows)
         errors_.add(io::place_of(*name, file_) + ": the 'name' of a [[list]] row must be a string");
       else
         point.name = name->as_string()->get();
+      if (std::any_of(point.name.begin(), point.name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
+        errors_.add(io::place_of(*name, file_) + ": the 'name' of a [[list]] row may hold no control characters");
     }
     for (const Point& other : points)
       if (!point.name.empty() && other.name == point.name)

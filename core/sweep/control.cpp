@@ -72,9 +72,6 @@ class Controller {
 
   SweepEnd run() {
     const InterruptGuard guard;
-    const std::optional<LockFile> held = store_.hold();
-    if (!held)
-      throw UserError("[" + store_.folder().string() + "] another espalier sweep looks after this folder; wait for it to end");
     begin_source();
     scanner_.look();
     if (options_.elsewhere != nullptr) hand_over();
@@ -215,8 +212,12 @@ class Controller {
     int64_t number = 0;
     while (std::any_of(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.number == number; })) ++number;
     const int64_t starts = history_of(index).starts;
-    slots_.push_back({index, number, Child(options_.worker(trial, number), store_.log(trial.id), options_.signals), starts,
-                      store_.last_sign_ns(trial.id)});
+    try {
+      slots_.push_back({index, number, Child(options_.worker(trial, number), store_.log(trial.id), options_.signals), starts,
+                        store_.last_sign_ns(trial.id)});
+    } catch (const Error& error) {
+      count_failure(index, false, "failed", error.what());
+    }
   }
 
   History history_of(size_t index) const {
@@ -243,25 +244,41 @@ class Controller {
       if (outcome->state == "failed") options_.say(fmt::format("{} ({}) failed: {}", trial.id, label_of(trial), outcome->cause));
       return;
     }
-    History before = history_of(slot.trial);
+    const History before = history_of(slot.trial);
+    if (before.last_end == "no-space") return stop_for_space(slot.trial);
     const bool begun = before.starts != slot.starts, well = end.signal == 0 && end.exit_code == 0;
+    if (slot.ended_by_us && begun)
+      return count_failure(slot.trial, begun, "stalled", fmt::format("no sign of life for {} s", rules_.workers.stall_after_s));
     const int by_shell = end.exit_code - 128;  // a shell's word for a signal
     const bool by_signal = end.signal == SIGKILL || end.signal == SIGTERM;
     const bool by_signal_inside = begun && (by_shell == SIGKILL || by_shell == SIGTERM);
-    const bool killed = by_signal_inside || (slot.ended_by_us ? begun : by_signal) || (stopping_ && !begun);
+    const bool killed = by_signal_inside || (!slot.ended_by_us && by_signal) || (stopping_ && !begun);
     if (well) not_before_[slot.trial] = Clock::now() + kAgain;
     const bool calm = well || (end.signal == 0 && end.exit_code == 3);
     idle_[slot.trial] = calm && !begun ? idle_[slot.trial] + 1 : 0;
     const bool fault = !calm && (!begun || before.lost > 0);
     if (killed || !(fault || idle_[slot.trial] >= kMostIdle)) return;
+    count_failure(slot.trial, begun, "failed",
+                  fmt::format("its worker ended with {}: {}", end.text(), last_line(store_.log(trial.id))));
+  }
+
+  /// Writes down the end of an attempt for a worker that could not; `how`: failed | stalled. Settles the trial after its retries.
+  void count_failure(size_t index, bool begun, const char* how, const std::string& cause) {
+    const Trial& trial = trials_[index];
     std::optional<LockFile> claim = store_.claim(trial.id);
-    if (!claim) return;  // another has taken it up already
-    before = read_history(claim->text());
+    if (!claim) return;  // another has taken it up already, or it is done
+    const History before = read_history(claim->text());
     if (!begun) claim->append(start_line(store_.standing(trial.id)));
-    const std::string cause = fmt::format("its worker ended with {}: {}", end.text(), last_line(store_.log(trial.id)));
-    claim->append(end_line("failed", cause, 0));
+    claim->append(end_line(how, cause, 0));
     options_.say(fmt::format("{} ({}): {}", trial.id, label_of(trial), cause));
-    if (before.failures >= rules_.workers.retries) settle(slot.trial, {.state = "failed", .cause = cause, .values = {}});
+    if (before.failures >= rules_.workers.retries) settle(index, {.state = "failed", .cause = cause, .values = {}});
+  }
+
+  /// A full disk is no fault of a trial: nothing is counted, and the same command goes on once there is room.
+  void stop_for_space(size_t index) {
+    if (!stopped_)
+      options_.say("the sweep stops, and the same command goes on once there is room: " + last_line(store_.log(trials_[index].id)));
+    stopped_ = true;
   }
 
   /// Gives a claimed trial its outcome, with what its run and its claim say.

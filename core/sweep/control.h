@@ -38,7 +38,7 @@ struct ControlOptions {
   int64_t jobs = 1;
   /// The command line of a worker for a trial; `slot`, below `jobs`, is free.
   std::function<std::vector<std::string>(const Trial&, int64_t slot)> worker;
-  Signals signals = Signals::kChild;  // kGroup where what `worker` names starts others
+  Signals signals = Signals::kGroup;  // a terminal's Ctrl-C is this process's, which hands it on once
   Elsewhere* elsewhere = nullptr;     // runs the trials in place of `worker`, where given
   std::function<void(const std::string&)> say;
   std::function<void(const Results&)> report;  // writes DIR/report.html, less often than tables; empty: none

@@ -10,6 +10,7 @@
 #include "core/base/files.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
+#include "core/sweep/setting_json.h"
 
 namespace espalier::sweep {
 namespace {
@@ -28,10 +29,10 @@ std::string csv_cell(const std::string& text) {
   return quoted + "\"";
 }
 
-/// A TOML string without its quotes.
-std::string bare(const std::string& value) {
-  const bool quoted = value.size() >= 2 && (value.front() == '\'' || value.front() == '"') && value.back() == value.front();
-  return quoted ? value.substr(1, value.size() - 2) : value;
+/// A value as a cell: a string without its quotes.
+std::string cell_of(const std::string& value) {
+  const nlohmann::ordered_json json = json_of_text(value);
+  return json.is_string() ? json.get<std::string>() : value;
 }
 
 /// Adds what is not there yet, in order.
@@ -66,7 +67,7 @@ void write_csv(const Results& results) {
   for (const TrialResult& row : results.trials) {
     const Outcome& outcome = row.outcome;
     cells = {row.trial.id, row.trial.name};
-    for (const std::string& path : settings) cells.push_back(bare(setting_of(row.trial, path)));
+    for (const std::string& path : settings) cells.push_back(setting_of(row.trial, path).empty() ? "" : cell_of(setting_of(row.trial, path)));
     for (const std::string& cell : {outcome.state, std::to_string(outcome.steps), std::to_string(row.trial.planned_steps),
                                     std::to_string(outcome.parameters), fmt::format("{:.2f}", outcome.seconds),
                                     std::to_string(outcome.starts), std::to_string(outcome.failures)})
@@ -86,7 +87,7 @@ void write_jsonl(const Results& results) {
   std::string text;
   for (const TrialResult& row : results.trials) {
     nlohmann::ordered_json settings = nlohmann::ordered_json::object(), values = nlohmann::ordered_json::object();
-    for (const auto& [path, value] : row.trial.settings) settings[path] = bare(value);
+    for (const auto& [path, value] : row.trial.settings) settings[path] = json_of_text(value);
     for (const auto& [key, value] : row.outcome.values) values[key] = value;
     text += nlohmann::ordered_json{{"id", row.trial.id},
                                    {"name", row.trial.name},

@@ -1,5 +1,6 @@
 // The program is a stranger: each of its answers is looked at in full before anything is made of it, and nothing waits for it.
 
+#include "core/sweep/setting_json.h"
 #include "core/sweep/search.h"
 
 #include <fmt/format.h>
@@ -23,24 +24,6 @@ constexpr int kMostRepeats = 10;
 constexpr size_t kIdDigits = 16;
 
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
-
-Json json_of(const toml::node& node) {
-  if (const toml::table* table = node.as_table()) {
-    Json json = Json::object();
-    for (const auto& [key, value] : *table) json[std::string(key.str())] = json_of(value);
-    return json;
-  }
-  if (const toml::array* array = node.as_array()) {
-    Json json = Json::array();
-    for (const toml::node& value : *array) json.push_back(json_of(value));
-    return json;
-  }
-  if (const auto* value = node.as_string()) return value->get();
-  if (const auto* value = node.as_boolean()) return value->get();
-  if (const auto* value = node.as_integer()) return value->get();
-  if (const auto* value = node.as_floating_point()) return value->get();
-  return value_text(node);  // a date or a time
-}
 
 Json json_of(const Distribution& axis) {
   Json json{{"path", axis.path}, {"kind", axis.kind}};
@@ -123,7 +106,7 @@ Point point_of(const SweepFile& file, const Json& settings, std::string& why) {
 /// A trial's settings as the program knows them.
 Json settings_json(const Trial& trial) {
   Json settings = Json::object();
-  for (const auto& [path, text] : trial.settings) settings[path] = json_of(*toml::parse("v = " + text).get("v"));
+  for (const auto& [path, text] : trial.settings) settings[path] = json_of_text(text);
   return settings;
 }
 

@@ -162,6 +162,7 @@ class Reader {
     reader.require("metric");
     sweep_.rules.objective.metric = reader.string("metric").value_or("total");
     sweep_.rules.objective.place = reader.place("metric");
+    sweep_.has_objective = true;
     sweep_.rules.objective.maximize = choice(reader, "goal", {"minimize", "maximize"}) == "maximize";
     reader.finish();
   }

@@ -89,6 +89,7 @@ struct SweepFile {
   std::vector<Point> points;        // without excluded ones, in the file's order; empty where `search` asks for them
   std::vector<Distribution> space;  // of [random]
   Rules rules;
+  bool has_objective = false;  // of its own; else rules.objective is the default
   Search search;
 };
 

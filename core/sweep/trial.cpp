@@ -20,13 +20,13 @@ constexpr size_t kIdDigits = 16;
 
 std::string hash_of(const std::string& text) { return sha256_hex(text).substr(0, kIdDigits); }
 
-/// "lr=0.001" of "train.optimizer.lr": the last part, and the one before where that is a number or a bare "use".
+/// "lr" of "train.optimizer.lr"; where rows are numbered, which one: "loss.1.weight".
 std::string short_path(const std::string& path) {
   const std::vector<std::string> parts = split(path, '.');
-  std::string text = parts.back();
-  if (parts.size() > 1 && (text == "use" || text.find_first_not_of("0123456789") == std::string::npos))
-    text = parts[parts.size() - 2] + "." + text;
-  return text;
+  const auto is_number = [](const std::string& part) { return part.find_first_not_of("0123456789") == std::string::npos; };
+  for (size_t i = 1; i < parts.size(); ++i)
+    if (is_number(parts[i])) return path;
+  return parts.back();
 }
 
 }  // namespace
@@ -60,6 +60,14 @@ Trial make_trial(const Point& point, const train::Recipe& recipe) {
 std::vector<Trial> make_trials(const SweepFile& file, const CheckRecipe& check, ErrorList& errors) {
   std::vector<Trial> trials;
   if (file.base_text.empty()) return trials;  // reported
+  const bool touches_losses = std::any_of(file.points.begin(), file.points.end(), [](const Point& point) {
+    return std::any_of(point.settings.begin(), point.settings.end(),
+                       [](const Setting& setting) { return setting.path == "loss" || setting.path.rfind("loss.", 0) == 0; });
+  });
+  if (touches_losses && !file.has_objective)
+    errors.add(file.file.string() +
+               ": the trials have other losses or weights, so their totals say nothing of each other; give an [objective], as in "
+               "metric = \"val/output\"");
   const bool sound = errors.empty();          // else axes that are wrong would be said once more as equal trials
   std::set<std::string> said;
   std::map<std::string, size_t> by_id;
@@ -82,9 +90,9 @@ std::vector<Trial> make_trials(const SweepFile& file, const CheckRecipe& check, 
 }
 
 std::string label_of(const Trial& trial) {
-  std::string text = trial.name;
+  std::string text = printable(trial.name);
   for (const auto& [path, value] : trial.settings) {
-    if (!trial.name.empty() && value.size() > 24) continue;  // what the name stands for
+    if (!trial.name.empty() && value[0] == '[') continue;  // lists of losses and stages: what the name stands for
     text += (text.empty() ? "" : " ") + short_path(path) + "=" + printable(value, 60);
   }
   return text;

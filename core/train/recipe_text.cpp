@@ -83,13 +83,25 @@ std::string resolved_text(const Recipe& recipe) {
   }
   fill_train(table_at(root, "train"), recipe.train);
   if (toml::array* losses = root["loss"].as_array())
-    for (size_t i = 0; i < losses->size(); ++i) put(*losses->get(i)->as_table(), "weight", recipe.losses[i].weight);
-  if (toml::array* stages = root["stage"].as_array())
+    for (size_t i = 0; i < losses->size(); ++i) {
+      toml::table& loss = *losses->get(i)->as_table();
+      const LossSpec& spec = recipe.losses[i];
+      put(loss, "weight", spec.weight);
+      put(loss, "start", spec.start);
+      put(loss, "end", spec.end);
+      if (spec.weights.empty()) loss.erase("weights");
+      bool everywhere = true;
+      for (size_t stage = 0; stage < recipe.stages.size(); ++stage) everywhere = everywhere && spec.in_stage(stage);
+      if (everywhere) loss.erase("stages");
+    }
+  if (toml::array* stages = root["stage"].as_array()) {
+    table_at(root, "train").erase("steps");  // each has its own below
     for (size_t i = 0; i < stages->size(); ++i) {
       toml::table& stage = *stages->get(i)->as_table();
       put(stage, "steps", recipe.stages[i].steps);
       if (recipe.stages[i].until && !stage.contains("on_fail")) put(stage, "on_fail", std::string("rollback"));
     }
+  }
   lay_out(root, false);
   std::ostringstream out;
   out << toml::toml_formatter(root) << "\n";
