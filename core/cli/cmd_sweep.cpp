@@ -123,7 +123,10 @@ void run_sweep(const Options& options, CommandContext& context) {
   if (there)
     for (size_t i = 0; i < trials.size(); ++i) settled[i] = store.outcome(trials[i].id).has_value();
   const fs::path disk = options.out.empty() ? fs::path(".") : options.out;
-  sweep::check_resources(sizes, settled, options.jobs, file.rules.workers.keep_checkpoints, disk, errors, options.launch.here());
+  const uint64_t kept = there ? train::bytes_kept(store.teacher_values()) : 0, limit = file.rules.share.limit_bytes();
+  const uint64_t shared = std::min(limit - std::min(limit, kept), sweep::shared_bytes(trials, sizes, settled));
+  sweep::check_resources(sizes, settled, options.jobs, file.rules.workers.keep_checkpoints, disk, errors, options.launch.here(),
+                         shared);
   if (options.dry_run) sweep::print_trials(trials, sizes, file.rules, options.jobs, services, context.out);
   errors.throw_if_any();
   if (options.dry_run) return;

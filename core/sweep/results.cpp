@@ -211,7 +211,8 @@ std::string summary_table(const Results& results) {
   terminal::Table table({Align::kRight, Align::kRight, Align::kLeft, Align::kLeft});
   table.header({results.rules.objective.metric, "parameters", "trials", "settings"});
   for (Line& line : lines) table.row(std::move(line.cells));
-  return table.text();
+  if (results.rules.share.teacher_values != "f16") return table.text();
+  return table.text() + "[share] teacher_values = \"f16\": students were compared with the teacher's values rounded to f16\n";
 }
 
 }  // namespace espalier::sweep

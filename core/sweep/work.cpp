@@ -110,6 +110,7 @@ class TrialRun {
     begin_where_others_were(recipe);
     train::Services services = context_.services(recipe);
     if (!context_.rules.workers.reports) services.report = {};
+    services.teacher_values = teacher_values_of(context_.rules.share, store_.teacher_values());
     services.watcher.stage_done = [&](size_t stages, const fs::path& checkpoint) { hand_on(stages, checkpoint); };
     if (context_.rules.stop.use != "none")
       services.watcher.go_on = [&](int64_t step, const train::NamedNumbers&) { return may_go_on(step); };
@@ -163,6 +164,11 @@ class TrialRun {
 };
 
 }  // namespace
+
+std::optional<train::TeacherValuesSpec> teacher_values_of(const ShareRules& share, const fs::path& folder) {
+  if (share.teacher_values == "off") return std::nullopt;
+  return train::TeacherValuesSpec{folder, share.teacher_values == "f16" ? DType::kF16 : DType::kF32, share.limit_bytes()};
+}
 
 Attempt run_trial(const WorkContext& context, size_t index) { return TrialRun(context, index).run(); }
 

@@ -2,6 +2,7 @@
 // Running trials: one, or one after another until none is left.
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/sweep/scan.h"
@@ -11,6 +12,9 @@ namespace espalier::sweep {
 
 /// The services of a trial's recipe, plugins checked. Errors: UserError.
 using MakeServices = std::function<train::Services(const train::Recipe&)>;
+
+/// How a sweep's trials share what the teacher made, in `folder`; nothing where they do not.
+std::optional<train::TeacherValuesSpec> teacher_values_of(const ShareRules& share, const std::filesystem::path& folder);
 
 /// What became of an attempt.
 enum class Attempt { kNotMine, kSettled, kFailed, kHalted };
