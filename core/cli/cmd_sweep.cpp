@@ -93,6 +93,13 @@ std::vector<std::string> worker_words(const Options& options, const CommandConte
 
 int code_of(const sweep::SweepEnd& end) { return end.failed > 0 || end.left > 0 ? 1 : 0; }
 
+/// Trials of one sweep are compared with one another, and rounding is part of what a trial is.
+void require_same_rounding(const sweep::ShareRules& begun, const sweep::ShareRules& now) {
+  if ((begun.teacher_values == "f16") != (now.teacher_values == "f16"))
+    throw UserError("[share] teacher_values = \"f16\" rounds, and this sweep was begun with \"" + begun.teacher_values +
+                    "\"; begin another one for \"" + now.teacher_values + "\"");
+}
+
 void run_sweep(const Options& options, CommandContext& context) {
   ErrorList errors;
   const sweep::SweepFile file = sweep::read_sweep_file(options.sweep, errors);
@@ -116,6 +123,7 @@ void run_sweep(const Options& options, CommandContext& context) {
   const sweep::Store store(options.out);
   const bool there = !options.out.empty() && store.exists();
   if (there && !options.extend) require_same(store, trials, file);
+  if (there) require_same_rounding(store.rules().share, file.rules.share);
   const std::vector<sweep::TrialSize> sizes = sweep::size_trials(
       trials, [&](size_t i) { return sweep::recipe_of(file, file.points[i].settings, errors); }, file.rules, services, errors);
   errors.throw_if_any();

@@ -194,6 +194,10 @@ TEST(SweepTeacherValues, as_f16_they_are_rounded_in_every_trial_alike_and_each_s
   EXPECT_EQ(tallies(run, "read")[1], tally(3, 0, 0, "; all rounded to f16"));
   EXPECT_EQ(tallies(run, "computed")[1], tally(0, 3, 0, "; all rounded to f16"));
   EXPECT_EQ(nlohmann::json::parse(run.bytes("read/rules.json"))["share"]["teacher_values"], "f16");
+  run.write("read.toml", share("f32"));
+  const CommandResult mixed = sweep(run, "read.toml", "read", {"--extend"});
+  EXPECT_EQ(mixed.exit_code, 2);
+  EXPECT_THAT(mixed.err, HasSubstr("rounds, and this sweep was begun with \"f16\"; begin another one for \"f32\""));
   const std::vector<nlohmann::json> exact = sweep_rows(run, "plain"), rounded = sweep_rows(run, "read");
   for (size_t i = 0; i < exact.size(); ++i) {
     const std::string trial = "/trials/" + exact[i]["id"].get<std::string>();
