@@ -160,7 +160,7 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
                    training_bytes(structure.tree, recipe.train.optimizer, with_ema)},
                   {"values of forward and backward", training}};
   if (validation > 0) needs.memory.emplace_back("values of validation", validation);
-  if (of_teacher > 0) needs.memory.emplace_back("values of the teacher, by itself", of_teacher);
+  if (of_teacher > 0) needs.memory.emplace_back("values of the teacher by itself, and a batch's file", of_teacher + step_values);
   if (models.teacher) {
     uint64_t bytes = 0;
     for (const std::string& name : models.teacher->weights->names()) bytes += models.teacher->weights->get(name).type.bytes();
