@@ -92,13 +92,17 @@ TEST(Median, stops_who_was_never_better_than_the_median_of_the_others_so_far) {
 struct Simulation {
   std::vector<TrialState> trials;
   std::vector<double> quality;  // the objective falls to it
+  double noise = 0;             // what a validation adds: curves cross
   int64_t steps = 0, complete = 0;
   uint64_t seed;
 
   Simulation(size_t count, uint64_t of) : trials(count, fresh(270)), seed(of) {
     for (size_t i = 0; i < count; ++i) quality.push_back(rng::uniform(seed, 1, i));
   }
-  double value(size_t trial, int64_t step) const { return quality[trial] + std::exp(-static_cast<double>(step) / 40); }
+  double value(size_t trial, int64_t step) const {
+    return quality[trial] + std::exp(-static_cast<double>(step) / 40) +
+           noise * rng::uniform(seed, 100 + trial, static_cast<uint64_t>(step));
+  }
 
   void run(size_t workers, const StopRule& stop) {
     struct Running {
@@ -155,6 +159,34 @@ TEST(Asha, always_ends_finds_the_best_of_curves_that_do_not_cross_and_takes_unde
       EXPECT_LT(simulation.steps, static_cast<int64_t>(count) * 270 / 2) << "seed " << seed;
     }
   }
+}
+
+TEST(Asha, always_has_a_complete_trial_however_curves_cross) {
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    Simulation simulation(1 + seed % 20, seed);
+    simulation.noise = seed % 3 == 0 ? 0.3 : 2;
+    simulation.run(1 + seed % 4, kAsha);
+    EXPECT_GE(simulation.complete, 1) << "seed " << seed;
+  }
+}
+
+TEST(Asha, one_that_was_sent_on_stays_sent_on) {
+  // The first was the best of three and went on; three that came later are better at its first rung.
+  std::vector<TrialState> trials{
+      at({{10, 0.30}, {30, 0.3}}), at({{10, 0.4}}), at({{10, 0.5}}), at({{10, 0.1}}), at({{10, 0.2}}), at({{10, 0.25}})};
+  EXPECT_THAT(candidates(trials, kAsha, kLower), ElementsAre(3, 4)) << "two of six, and the first besides";
+  trials[3].curve = trials[4].curve = {{10, 0.1}, {30, 0.9}};
+  EXPECT_THAT(candidates(trials, kAsha, kLower), ElementsAre(0)) << "the best at the second rung";
+}
+
+TEST(Asha, one_that_has_made_every_step_is_not_held_back) {
+  EXPECT_EQ(may_reach(0, {at({{100, 0.9}}), at({{100, 0.1}})}, kAsha, kLower), kToTheEnd);
+  EXPECT_THAT(candidates({at({{100, 0.9}}), at({{100, 0.1}})}, kAsha, kLower), ElementsAre(0, 1));
+}
+
+TEST(Asha, equal_values_go_on_together) {
+  const std::vector<TrialState> trials{at({{10, 0.3}}), at({{10, 0.3}}), at({{10, 0.3}}), at({{10, 0.4}})};
+  EXPECT_THAT(candidates(trials, kAsha, kLower), ElementsAre(0, 1, 2)) << "stages that they share give the same number";
 }
 
 TEST(Median, always_ends_completes_the_best_and_saves_steps) {

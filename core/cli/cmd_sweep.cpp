@@ -12,6 +12,7 @@
 #include "core/cli/commands.h"
 #include "core/cli/recipe_plugins.h"
 #include "core/cli/sweep_launch.h"
+#include "core/cli/sweep_same.h"
 #include "core/report/sweep_report.h"
 #include "core/sweep/control.h"
 #include "core/sweep/search.h"
@@ -34,50 +35,28 @@ struct Options {
 
 std::vector<std::string> thread_sets(int64_t threads) { return {"threads=" + std::to_string(threads)}; }
 
-[[noreturn]] void refuse_other(const sweep::Store& store, const sweep::SweepFile& file, const std::vector<std::string>& changes) {
-  std::string text = "[" + store.folder().string() +
-                     "] was begun from another sweep; --extend goes on with this one (trials that are "
-                     "done stay done), or choose another --out";
-  if (const std::string difference = train::line_difference(store.sweep_text(), file.text); !difference.empty())
-    text += "\n" + difference;
-  else
-    text += "\n  its base recipe or what that names has changed";
-  for (const std::string& change : changes) text += "\n" + change;
-  throw UserError(text);
+/// Threads of a worker: those that were asked for, or this machine's shared out.
+std::optional<int64_t> worker_threads(const Options& options) {
+  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  if (options.threads || options.backend != "cpu") return options.threads;
+  return std::max<int64_t>(1, cores / options.jobs);
 }
 
-/// The trials that the file asks for are those that the folder has, or the user asked to add to them.
-void require_same(const sweep::Store& store, const std::vector<sweep::Trial>& now, const sweep::SweepFile& file) {
-  const std::vector<sweep::Trial> before = store.trials();
-  const auto lines = [](const std::vector<sweep::Trial>& trials, const std::vector<sweep::Trial>& others, const char* sign) {
-    std::set<std::string> ids;
-    for (const sweep::Trial& trial : others) ids.insert(trial.id);
-    std::vector<std::string> text;
-    for (const sweep::Trial& trial : trials)
-      if (ids.count(trial.id) == 0) text.push_back(std::string("  ") + sign + " trial " + sweep::label_of(trial));
-    if (text.size() > 8)
-      text[7] = "  " + std::string(sign) + " … and " + std::to_string(text.size() - 7) + " more", text.resize(8);
-    return text;
-  };
-  std::vector<std::string> changes = lines(before, now, "-");
-  for (const std::string& line : lines(now, before, "+")) changes.push_back(line);
-  const std::string rules = train::line_difference(sweep::to_json(store.rules()), sweep::to_json(file.rules));
-  if (changes.empty() && rules.empty()) return;
-  refuse_other(store, file, changes);
+/// `espalier work DIR`, where paths hold in any folder.
+std::vector<std::string> work_words(const Options& options, const CommandContext& context, const std::string& program,
+                                    std::optional<int64_t> threads) {
+  std::vector<std::string> words{program, "work", fs::absolute(options.out).lexically_normal().string(), "--backend",
+                                 options.backend};
+  if (threads) words.insert(words.end(), {"--threads", std::to_string(*threads)});
+  for (const fs::path& plugin : context.plugin_files) words.insert(words.end(), {"--plugin", fs::absolute(plugin).string()});
+  return words;
 }
 
-fs::path search_file(const sweep::Store& store) { return store.folder() / "search.json"; }
-
-/// The same for a search, which has no list beforehand: it chooses from the same axes, over the same base, by the same rules.
-void require_same_search(const sweep::Store& store, const std::string& text, const sweep::SweepFile& file) {
-  std::vector<std::string> changes;
-  const bool begun = fs::exists(search_file(store));
-  if (begun)
-    if (const std::string difference = train::line_difference(read_text(search_file(store)), text); !difference.empty())
-      changes.push_back(difference);
-  if (!begun && !store.trials().empty()) changes.emplace_back("  it was no search");
-  if (changes.empty() && sweep::to_json(store.rules()) == sweep::to_json(file.rules)) return;
-  refuse_other(store, file, changes);
+std::vector<std::string> worker_words(const Options& options, const CommandContext& context, const std::string& program,
+                                      const sweep::Trial& trial) {
+  std::vector<std::string> words = work_words(options, context, program, worker_threads(options));
+  words.insert(words.end(), {"--trial", trial.id});
+  return words;
 }
 
 /// Trials that may go on although they have an outcome: pruned ones when there are new rivals, failed ones when the user asks.
@@ -91,129 +70,151 @@ void reopen(const sweep::Store& store, const std::vector<sweep::Trial>& trials, 
   }
 }
 
-/// Threads of a worker: those that were asked for, or this machine's shared out.
-std::optional<int64_t> worker_threads(const Options& options) {
-  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  if (options.threads || options.backend != "cpu") return options.threads;
-  return std::max<int64_t>(1, cores / options.jobs);
-}
+class SweepCommand {
+ public:
+  SweepCommand(const Options& options, CommandContext& context)
+      : options_(options), context_(context), registry_(plugins::request_of_process(context.plugin_files)), store_(options.out) {}
 
-/// `espalier work DIR`, where paths hold in any folder.
-std::vector<std::string> work_words(const Options& options, const CommandContext& context, std::optional<int64_t> threads) {
-  std::vector<std::string> words{own_program().string(), "work", fs::absolute(options.out).lexically_normal().string(),
-                                 "--backend", options.backend};
-  if (threads) words.insert(words.end(), {"--threads", std::to_string(*threads)});
-  for (const fs::path& plugin : context.plugin_files) words.insert(words.end(), {"--plugin", fs::absolute(plugin).string()});
-  return words;
-}
-
-std::vector<std::string> worker_words(const Options& options, const CommandContext& context, const sweep::Trial& trial) {
-  std::vector<std::string> words = work_words(options, context, worker_threads(options));
-  words.insert(words.end(), {"--trial", trial.id});
-  return words;
-}
-
-int code_of(const sweep::SweepEnd& end) { return end.failed > 0 || end.left > 0 || end.search_failed ? 1 : 0; }
-
-/// A search's folder as it is to go on: the list stays, the rest is the file's.
-void begin_search(const sweep::Store& store, bool there, const sweep::SweepFile& file, const std::string& text) {
-  if (!there) store.create(file.text, file.rules, {});
-  const auto held = store.hold();
-  if (!held)
-    throw UserError("[" + store.folder().string() + "] another espalier sweep looks after this folder; wait for it to end");
-  store.extend(file.text, file.rules, store.trials());
-  write_text(search_file(store), text);
-}
-
-void run_sweep(const Options& options, CommandContext& context) {
-  ErrorList errors;
-  sweep::SweepFile file = sweep::read_sweep_file(options.sweep, errors);
-  const bool searched = !file.search.program.empty();
-  if (searched) file.points = {{"base", {}}};  // what is known beforehand
-  const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
-  const sweep::CheckRecipe check = [&](const train::Recipe& recipe, ErrorList& faults) {
-    RecipePlugins(recipe, registry, faults);
-  };
-  std::vector<sweep::Trial> trials = sweep::make_trials(file, check, errors);
-  if (options.out.empty() && !options.dry_run)
-    errors.add("[sweep] --out is missing; give a folder for the sweep, or --dry-run to see its trials");
-  if (options.jobs < 1) errors.add("[sweep] --jobs must be at least 1");
-  check_launch(options.launch, errors);
-  if (searched && options.launch.launcher == "slurm")
-    errors.add(
-        "[sweep] --launcher slurm queues trials that are known beforehand, and a 'search' chooses them one by one; "
-        "--launcher command starts each as it comes");
-  errors.throw_if_any();
-  if (searched && !options.allow_exec && !options.dry_run)
-    throw UserError("[sweep] 'search' starts the program " + file.search.program.string() +
-                    ", and a program that a file names runs only with --allow-exec; look at it, then give that");
-
-  const auto backend =
-      choose_backend(context, options.backend, options.threads ? thread_sets(*options.threads) : std::vector<std::string>{});
-  const sweep::MakeServices services = [&](const train::Recipe& recipe) {
-    ErrorList faults;
-    auto plugins = std::make_shared<const RecipePlugins>(recipe, registry, faults);
-    faults.throw_if_any();
-    return services_of_run(context, std::move(plugins), backend);
-  };
-  const sweep::Store store(options.out);
-  const bool there = !options.out.empty() && store.exists();
-  const int64_t base_steps = trials[0].planned_steps;
-  const std::string search_text = searched ? sweep::search_text(file, trials[0].recipe) : "";
-  if (there && !options.extend) {
-    if (searched)
-      require_same_search(store, search_text, file);
-    else
-      require_same(store, trials, file);
+  void run() {
+    read();
+    check();
+    if (options_.dry_run) return show();
+    const LockFile held = begin();
+    go();
   }
-  std::vector<sweep::TrialSize> sizes = sweep::size_trials(
-      trials, [&](size_t i) { return sweep::recipe_of(file, file.points[i].settings, errors); }, file.rules, services, errors);
-  errors.throw_if_any();
-  // Each trial of a search counts as the base.
-  if (searched) sizes.resize(static_cast<size_t>(file.search.trials), sizes[0]);
-  std::vector<bool> settled(sizes.size(), false);
-  if (there) {
-    const std::vector<sweep::Trial> listed = searched ? store.trials() : trials;
-    for (size_t i = 0; i < listed.size() && i < settled.size(); ++i) settled[i] = store.outcome(listed[i].id).has_value();
-  }
-  const fs::path disk = options.out.empty() ? fs::path(".") : options.out;
-  sweep::check_resources(sizes, settled, options.jobs, file.rules.workers.keep_checkpoints, disk, errors, options.launch.here());
-  if (options.dry_run && searched)
-    context.out << "search  " << file.search.program.string() << "\ntrials  " << file.search.trials << "\naxes\n"
-                << sweep::axes_text(file) << "\nthe base recipe, which each trial changes:\n";
-  if (options.dry_run) sweep::print_trials(trials, sizes, file.rules, options.jobs, services, context.out);
-  errors.throw_if_any();
-  if (options.dry_run) return;
 
-  if (searched)
-    begin_search(store, there, file, search_text), trials = store.trials();
-  else if (!there)
-    store.create(file.text, file.rules, trials);
-  else if (options.extend)
-    store.extend(file.text, file.rules, trials);
-  reopen(store, trials, options.extend, options.retry_failed);
-  const auto say = [&](const std::string& line) { say_notes(context, {line}); };
-  std::map<std::string, std::string> looked_at;
-  sweep::SearchProgram search(
-      {.file = file,
-       .planned_steps = base_steps,
-       .check = check,
-       .fault = [&](const sweep::Trial& trial,
-                    const train::Recipe& recipe) { return sweep::fault_of(trial, recipe, file.rules, services, looked_at); },
-       .log = options.out / "state" / "search.log",
-       .say = say});
-  sweep::ControlOptions control{
-      .jobs = options.jobs,
-      .worker = [&](const sweep::Trial& trial, int64_t) { return worker_words(options, context, trial); },
-      .say = say,
-      .report = report::write_sweep_report,
-      .source = searched ? &search : nullptr};
-  const auto elsewhere = use_launcher(options.launch, store, file.rules, work_words(options, context, options.threads),
-                                      options.backend == "cpu" && !options.threads, control);
-  const sweep::SweepEnd end = sweep::control(store, trials, file.rules, control);
-  context.out << sweep::summary_table(sweep::collect(store)) << '\n' << (options.out / "trials.csv").string() << '\n';
-  context.exit_code = code_of(end);
-}
+ private:
+  /// The file and its trials' recipes, with every fault that is seen without opening anything.
+  void read() {
+    ErrorList errors;
+    file_ = sweep::read_sweep_file(options_.sweep, errors);
+    searched_ = !file_.search.program.empty();
+    if (searched_) file_.points = {{"base", {}}};  // what is known beforehand
+    trials_ = sweep::make_trials(file_, plugin_check(), errors);
+    if (options_.out.empty() && !options_.dry_run)
+      errors.add("[sweep] --out is missing; give a folder for the sweep, or --dry-run to see its trials");
+    if (options_.jobs < 1) errors.add("[sweep] --jobs must be at least 1");
+    check_launch(options_.launch, errors);
+    if (searched_ && options_.launch.launcher == "slurm")
+      errors.add(
+          "[sweep] --launcher slurm queues trials that are known beforehand, and a 'search' chooses them one by one; "
+          "--launcher command starts each as it comes");
+    errors.throw_if_any();
+    if (searched_ && !options_.allow_exec && !options_.dry_run)
+      throw UserError("[sweep] 'search' starts the program " + file_.search.program.string() +
+                      ", and a program that a file names runs only with --allow-exec; look at it, then give that");
+    if (searched_) search_text_ = sweep::search_text(file_, trials_[0].recipe), base_steps_ = trials_[0].planned_steps;
+  }
+
+  /// What is there already, and everything that a trial would open, refuse or need.
+  void check() {
+    backend_ = choose_backend(context_, options_.backend,
+                              options_.threads ? thread_sets(*options_.threads) : std::vector<std::string>{});
+    there_ = !options_.out.empty() && store_.exists();
+    if (there_ && !options_.extend) {
+      if (searched_)
+        require_same_search(store_, search_text_, file_);
+      else
+        require_same(store_, trials_, file_);
+    }
+    if (there_) require_same_rounding(store_.rules().share, file_.rules.share);
+    ErrorList errors;
+    sizes_ = sweep::size_trials(
+        trials_, [&](size_t i) { return sweep::recipe_of(file_, file_.points[i].settings, errors); }, file_.rules, services(),
+        errors);
+    errors.throw_if_any();
+    if (searched_) sizes_.resize(static_cast<size_t>(file_.search.trials), sizes_[0]);  // each counts as the base
+    std::vector<bool> settled(sizes_.size(), false);
+    if (there_) {
+      const std::vector<sweep::Trial> listed = searched_ ? store_.trials() : trials_;
+      for (size_t i = 0; i < listed.size() && i < settled.size(); ++i) settled[i] = store_.outcome(listed[i].id).has_value();
+    }
+    const uint64_t kept = there_ ? train::bytes_kept(store_.teacher_values()) : 0, limit = file_.rules.share.limit_bytes();
+    const uint64_t shared = std::min(limit - std::min(limit, kept), sweep::shared_bytes(trials_, sizes_, settled));
+    sweep::check_resources(sizes_, settled, options_.jobs, file_.rules.workers.keep_checkpoints,
+                           options_.out.empty() ? fs::path(".") : options_.out, errors, options_.launch.here(), shared);
+    if (!options_.dry_run) errors.throw_if_any();
+    resource_faults_ = errors;
+  }
+
+  void show() const {
+    if (searched_)
+      context_.out << "search  " << file_.search.program.string() << "\ntrials  " << file_.search.trials << "\naxes\n"
+                   << sweep::axes_text(file_) << "\nthe base recipe, which each trial changes:\n";
+    sweep::print_trials(trials_, sizes_, file_.rules, options_.jobs, services(), context_.out);
+    resource_faults_.throw_if_any();
+  }
+
+  /// Makes the folder, or brings it up to date. Nothing in it changes while another process looks after it.
+  LockFile begin() {
+    if (!there_) store_.create(file_.text, file_.rules, searched_ ? std::vector<sweep::Trial>{} : trials_);
+    std::optional<LockFile> held = store_.hold();
+    if (!held)
+      throw UserError("[" + store_.folder().string() + "] another espalier sweep looks after this folder; wait for it to end");
+    if (searched_) trials_ = store_.trials();
+    reopen(store_, trials_, options_.extend, options_.retry_failed);
+    if (there_ && !searched_) {
+      const std::vector<sweep::Trial> besides = done_besides(store_, trials_);
+      if (!besides.empty() && options_.extend)
+        say(std::to_string(besides.size()) + " done trials are not in the file any more; they stay in the tables");
+      trials_.insert(trials_.end(), besides.begin(), besides.end());
+    }
+    if (there_ && (options_.extend || searched_)) store_.extend(file_.text, file_.rules, trials_);
+    if (searched_) write_text(search_file(store_), search_text_);
+    return std::move(*held);
+  }
+
+  void go() {
+    std::map<std::string, std::string> looked_at;
+    sweep::SearchProgram search(
+        {.file = file_,
+         .planned_steps = base_steps_,
+         .check = plugin_check(),
+         .fault = [&](const sweep::Trial& trial,
+                      const train::Recipe& recipe) { return sweep::fault_of(trial, recipe, file_.rules, services(), looked_at); },
+         .log = options_.out / "state" / "search.log",
+         .say = [&](const std::string& line) { say(line); }});
+    const std::string program = own_program().string();  // once: it may be replaced while the sweep runs
+    sweep::ControlOptions control{
+        .jobs = options_.jobs,
+        .worker = [&](const sweep::Trial& trial, int64_t) { return worker_words(options_, context_, program, trial); },
+        .say = [&](const std::string& line) { say(line); },
+        .report = report::write_sweep_report,
+        .source = searched_ ? &search : nullptr};
+    const auto elsewhere =
+        use_launcher(options_.launch, store_, file_.rules, work_words(options_, context_, program, options_.threads),
+                     options_.backend == "cpu" && !options_.threads, control);
+    const sweep::SweepEnd end = sweep::control(store_, trials_, file_.rules, control);
+    context_.out << sweep::summary_table(sweep::collect(store_)) << '\n' << (options_.out / "trials.csv").string() << '\n';
+    context_.exit_code = end.failed > 0 || end.left > 0 || end.search_failed ? 1 : 0;
+  }
+
+  sweep::CheckRecipe plugin_check() const {
+    return [this](const train::Recipe& recipe, ErrorList& faults) { RecipePlugins(recipe, registry_, faults); };
+  }
+  sweep::MakeServices services() const {
+    return [this](const train::Recipe& recipe) {
+      ErrorList faults;
+      auto plugins = std::make_shared<const RecipePlugins>(recipe, registry_, faults);
+      faults.throw_if_any();
+      return services_of_run(context_, std::move(plugins), backend_);
+    };
+  }
+  void say(const std::string& line) const { say_notes(context_, {line}); }
+
+  const Options& options_;
+  CommandContext& context_;
+  plugins::Registry registry_;
+  sweep::Store store_;
+  sweep::SweepFile file_;
+  std::vector<sweep::Trial> trials_;
+  std::vector<sweep::TrialSize> sizes_;
+  std::shared_ptr<lower::Backend> backend_;
+  std::string search_text_;
+  ErrorList resource_faults_;  // told after a dry run's table
+  int64_t base_steps_ = 0;
+  bool searched_ = false, there_ = false;
+};
 
 }  // namespace
 
@@ -253,7 +254,7 @@ void add_sweep(CLI::App& app, CommandContext& context) {
   command->add_option("--threads", options->threads, "threads of each worker (default: the cores, divided by --jobs)")
       ->type_name("N");
   add_launch_options(command, options->launch);
-  on_run(command, context, [options, &context] { run_sweep(*options, context); });
+  on_run(command, context, [options, &context] { SweepCommand(*options, context).run(); });
 }
 
 }  // namespace espalier::cli

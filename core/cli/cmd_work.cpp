@@ -34,7 +34,10 @@ void run_work(const Options& options, CommandContext& context) {
                                   return services_of_run(context, std::move(plugins), backend);
                                 },
                                 [&](const std::string& line) { say_notes(context, {line}); }};
-  if (options.trial.empty()) return sweep::work(work);
+  if (options.trial.empty()) {
+    if (!sweep::work(work)) context.exit_code = 1;
+    return;
+  }
   const auto at = std::find_if(trials.begin(), trials.end(), [&](const sweep::Trial& each) { return each.id == options.trial; });
   if (at == trials.end()) {
     std::vector<std::string> ids;
@@ -61,7 +64,7 @@ void add_work(CLI::App& app, CommandContext& context) {
                                     "when it dies.",
                      .examples = {{"espalier work s1", "until every trial is done or somebody else's"},
                                   {"espalier work s1 --trial 0f1e2d3c4b5a6978", "this one only; what `espalier sweep` starts"}},
-                     .exit_codes = "0 done, 1 the trial's attempt failed, 2 the input is at fault, 3 stopped and resumable"});
+                     .exit_codes = "0 done, 1 an attempt failed, 2 the input is at fault, 3 stopped and resumable"});
   command->add_option("DIR", options->sweep, "the sweep's folder")->required()->type_name("DIR");
   command->add_option("--trial", options->trial, "run this trial only")->type_name("ID");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");

@@ -27,8 +27,8 @@ size_t rungs_reached(const TrialState& trial, const std::vector<int64_t>& of) {
   return count;
 }
 
-/// How many rungs it has left behind: it was validated again after the validation that counts there. One that was sent on stays sent
-/// on, whoever comes after it.
+/// How many rungs it has left behind: it was validated again after the validation that counts there. One that was sent on stays
+/// sent on, whoever comes after it.
 size_t rungs_left(const TrialState& trial, const std::vector<int64_t>& of) {
   if (trial.curve.empty()) return 0;
   if (trial.curve.back().first >= trial.planned_steps) return of.size();  // it has made every step
@@ -135,9 +135,7 @@ int64_t may_reach(size_t index, const std::vector<TrialState>& trials, const Sto
   const std::vector<int64_t> all = rungs(stop, trials[index].planned_steps);
   const size_t allowed = allowed_rungs(trials, stop, objective)[index];
   if (allowed >= all.size()) return kToTheEnd;
-  const std::optional<double> value = value_at(trials[index], all[allowed]);
-  if (!value) return kToTheEnd;  // not there yet, or validated so far without the objective
-  if (why != nullptr)
+  if (const std::optional<double> value = value_at(trials[index], all[allowed]); value && why != nullptr)
     *why = fmt::format("not among the best 1 of {} at rung {} (step {}): {} {:.6g}", stop.reduction, allowed, all[allowed],
                        objective.metric, *value);
   return all[allowed];

@@ -277,7 +277,8 @@ class Controller {
   /// A full disk is no fault of a trial: nothing is counted, and the same command goes on once there is room.
   void stop_for_space(size_t index) {
     if (!stopped_)
-      options_.say("the sweep stops, and the same command goes on once there is room: " + last_line(store_.log(trials_[index].id)));
+      options_.say("the sweep stops, and the same command goes on once there is room: " +
+                   last_line(store_.log(trials_[index].id)));
     stopped_ = true;
   }
 

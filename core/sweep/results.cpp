@@ -67,7 +67,8 @@ void write_csv(const Results& results) {
   for (const TrialResult& row : results.trials) {
     const Outcome& outcome = row.outcome;
     cells = {row.trial.id, row.trial.name};
-    for (const std::string& path : settings) cells.push_back(setting_of(row.trial, path).empty() ? "" : cell_of(setting_of(row.trial, path)));
+    for (const std::string& path : settings)
+      cells.push_back(setting_of(row.trial, path).empty() ? "" : cell_of(setting_of(row.trial, path)));
     for (const std::string& cell : {outcome.state, std::to_string(outcome.steps), std::to_string(row.trial.planned_steps),
                                     std::to_string(outcome.parameters), fmt::format("{:.2f}", outcome.seconds),
                                     std::to_string(outcome.starts), std::to_string(outcome.failures)})
@@ -212,7 +213,8 @@ std::string summary_table(const Results& results) {
   terminal::Table table({Align::kRight, Align::kRight, Align::kLeft, Align::kLeft});
   table.header({results.rules.objective.metric, "parameters", "trials", "settings"});
   for (Line& line : lines) table.row(std::move(line.cells));
-  return table.text();
+  if (results.rules.share.teacher_values != "f16") return table.text();
+  return table.text() + "[share] teacher_values = \"f16\": students were compared with the teacher's values rounded to f16\n";
 }
 
 }  // namespace espalier::sweep

@@ -105,8 +105,7 @@ const std::vector<TrialState>& Scanner::look(const std::set<size_t>& taken) {
     state.failed = state.settled && outcomes_[i]->state == "failed";
     state.planned_steps = trials_[i].planned_steps;
     state.begun = fs::exists(store_.trial(id));
-    if (rules_.stop.use != "none" && state.begun)
-      read_curve(i);
+    if (rules_.stop.use != "none" && state.begun) read_curve(i);
     if (state.settled) continue;
     state.claimed = taken.count(i) != 0 || store_.claimed(id);
     if (!state.claimed && !common_.empty()) {

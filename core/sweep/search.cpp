@@ -1,7 +1,7 @@
 // The program is a stranger: each of its answers is looked at in full before anything is made of it, and nothing waits for it.
 
-#include "core/sweep/setting_json.h"
 #include "core/sweep/search.h"
+#include "core/sweep/setting_json.h"
 
 #include <fmt/format.h>
 
@@ -25,7 +25,7 @@ constexpr size_t kIdDigits = 16;
 
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
-Json json_of(const Distribution& axis) {
+Json axis_json(const Distribution& axis) {
   Json json{{"path", axis.path}, {"kind", axis.kind}};
   if (axis.kind == "choice") {
     json["choices"] = Json::array();
@@ -40,7 +40,7 @@ Json json_of(const Distribution& axis) {
 
 Json axes_json(const SweepFile& file) {
   Json axes = Json::array();
-  for (const Distribution& axis : file.space) axes.push_back(json_of(axis));
+  for (const Distribution& axis : file.space) axes.push_back(axis_json(axis));
   return axes;
 }
 
@@ -260,7 +260,7 @@ void SearchProgram::tell(size_t index, const Trial& trial, const Outcome& outcom
 
 std::string search_text(const SweepFile& file, const std::string& base_recipe) {
   Json axes = Json::array();
-  for (const Distribution& axis : file.space) axes.push_back(dumped(json_of(axis)));  // one a line, to be compared by lines
+  for (const Distribution& axis : file.space) axes.push_back(dumped(axis_json(axis)));  // one a line, to be compared by lines
   return Json{{"axes", std::move(axes)}, {"base", split(base_recipe, '\n')}}.dump(1) + "\n";
 }
 

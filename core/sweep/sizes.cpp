@@ -87,6 +87,7 @@ void check_rules(const Rules& rules, const Opened& opened) {
 TrialSize size_of_trial(train::Recipe recipe, const Rules& rules, const MakeServices& make) {
   Opened opened(std::move(recipe), make);
   check_rules(rules, opened);
+  opened.services.teacher_values = teacher_values_of(rules.share, {});
   const train::Needs needs =
       train::needs_of(opened.recipe, opened.models, opened.stages, opened.services, opened.losses, *opened.source);
   return {.parameters = opened.stages.back().parameters,
@@ -94,7 +95,9 @@ TrialSize size_of_trial(train::Recipe recipe, const Rules& rules, const MakeServ
           .memory_bytes = needs.memory_bytes(),
           .disk_bytes = needs.disk_bytes,
           .student_bytes = needs.student_bytes,
-          .step_flops = needs.step_flops};
+          .step_flops = needs.step_flops,
+          .shared_batch_bytes = needs.shared_batch_bytes,
+          .held_out_batches = opened.source->validation_batches()};
 }
 
 std::string duration(double seconds) {
@@ -165,8 +168,27 @@ std::string fault_of(const Trial& trial, const train::Recipe& recipe, const Rule
   return at->second;
 }
 
+uint64_t shared_bytes(const std::vector<Trial>& trials, const std::vector<TrialSize>& sizes, const std::vector<bool>& settled) {
+  std::map<std::string, uint64_t> most;  // what the batches depend on → bytes
+  for (size_t i = 0; i < trials.size(); ++i) {
+    if (settled[i] || sizes[i].shared_batch_bytes == 0) continue;
+    const train::Recipe recipe = recipe_of(trials[i]);
+    std::string key =
+        train::teacher_values_text(recipe, {}, recipe.stages.size(), false) + std::to_string(sizes[i].shared_batch_bytes);
+    if (recipe.teacher) key += recipe.teacher->string();
+    for (const train::StageSpec& stage : recipe.stages)
+      if (stage.teacher) key += "\n" + stage.teacher->string();
+    const int64_t batches = recipe.planned_steps() * recipe.train.accumulate + sizes[i].held_out_batches;
+    uint64_t& bytes = most[key];
+    bytes = std::max(bytes, static_cast<uint64_t>(batches) * sizes[i].shared_batch_bytes);
+  }
+  uint64_t sum = 0;
+  for (const auto& [key, bytes] : most) sum += bytes;
+  return sum;
+}
+
 void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool>& settled, int64_t jobs, bool keep_checkpoints,
-                     const fs::path& folder, ErrorList& errors, bool workers_here) {
+                     const fs::path& folder, ErrorList& errors, bool workers_here, uint64_t shared_bytes) {
   std::vector<uint64_t> memory, running;
   uint64_t disk = 0;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -191,7 +213,7 @@ void check_resources(const std::vector<TrialSize>& sizes, const std::vector<bool
                            human_bytes(available),
                            fit > 0 ? fmt::format("--jobs {} fits", fit) : "not even one fits: see espalier distill --dry-run"));
   }
-  disk += largest(running);
+  disk += largest(running) + shared_bytes;
   fs::path there = fs::absolute(folder);
   while (!fs::exists(there)) there = there.parent_path();
   try {
@@ -234,6 +256,11 @@ void print_trials(const std::vector<Trial>& trials, const std::vector<TrialSize>
   if (rules.stop.use != "none") out << fmt::format("less what {} stops early\n", rules.stop.use);
   out << fmt::format("memory  up to {} for each worker, {} can be had\ndisk    {} for the students\n", human_bytes(most_memory),
                      human_bytes(available_memory_bytes()), human_bytes(disk));
+  if (rules.share.teacher_values == "off") return;
+  const uint64_t shared = shared_bytes(trials, sizes, std::vector<bool>(trials.size(), false));
+  out << fmt::format("shared  {} of the teacher's values as {} for each batch, about {} in all, at most {}\n",
+                     human_bytes(sizes[0].shared_batch_bytes), rules.share.teacher_values, human_bytes(shared),
+                     human_bytes(rules.share.limit_bytes()));
 }
 
 }  // namespace espalier::sweep

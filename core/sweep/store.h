@@ -11,6 +11,7 @@
 //   DIR/state/<id>.log          what its runs said
 //   DIR/state/search.log        what the program of a search said
 //   DIR/shared/<prefix>/        the state after stages that several trials have in common
+//   DIR/shared/teacher/         what the teacher made of batches that several trials see
 //   DIR/{trials.csv,trials.jsonl,report.html}
 
 #include <cstdint>
@@ -55,6 +56,7 @@ class Store {
   std::filesystem::path trial(std::string_view id) const { return folder_ / "trials" / id; }
   std::filesystem::path log(std::string_view id) const { return state(id, ".log"); }
   std::filesystem::path shared(std::string_view prefix) const { return folder_ / "shared" / prefix; }
+  std::filesystem::path teacher_values() const { return shared("teacher"); }
 
   bool exists() const;
   /// Makes the folder with `text`, `rules` and `trials`, whole or not at all.

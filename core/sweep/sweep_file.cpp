@@ -30,6 +30,7 @@ class Reader {
     objective();
     stop();
     workers();
+    share();
     top_.finish();
   }
 
@@ -198,6 +199,15 @@ class Reader {
     workers.stall_after_s = number(reader, "stall_after", 1, 1e6, 600);
     workers.keep_checkpoints = reader.boolean("keep_checkpoints").value_or(false);
     workers.reports = reader.boolean("reports").value_or(true);
+    reader.finish();
+  }
+
+  void share() {
+    const Table table = top_.table("share");
+    if (table == nullptr) return;
+    io::TomlReader reader(*table, file_, "[share]", errors_);
+    sweep_.rules.share.teacher_values = choice(reader, "teacher_values", {"off", "f32", "f16"});
+    sweep_.rules.share.limit_gib = number(reader, "limit_gib", 1e-6, 1e6, sweep_.rules.share.limit_gib);
     reader.finish();
   }
 

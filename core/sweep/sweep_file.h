@@ -65,11 +65,19 @@ struct WorkerRules {
   bool reports = true;                    // report.html and pictures of each trial
 };
 
+/// What trials leave for one another besides common stages: what the teacher made of each batch.
+struct ShareRules {
+  std::string teacher_values = "off";  // off | f32 | f16
+  double limit_gib = 20;               // of the disk
+  uint64_t limit_bytes() const { return static_cast<uint64_t>(limit_gib * static_cast<double>(uint64_t{1} << 30)); }
+};
+
 /// What whoever runs trials goes by. The rest of a sweep file says which trials there are.
 struct Rules {
   Objective objective;
   StopRule stop;
   WorkerRules workers;
+  ShareRules share;
 };
 std::string to_json(const Rules& rules);
 /// Errors: UserError naming `place` for another text.

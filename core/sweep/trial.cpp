@@ -68,7 +68,7 @@ std::vector<Trial> make_trials(const SweepFile& file, const CheckRecipe& check, 
     errors.add(file.file.string() +
                ": the trials have other losses or weights, so their totals say nothing of each other; give an [objective], as in "
                "metric = \"val/output\"");
-  const bool sound = errors.empty();          // else axes that are wrong would be said once more as equal trials
+  const bool sound = errors.empty();  // else axes that are wrong would be said once more as equal trials
   std::set<std::string> said;
   std::map<std::string, size_t> by_id;
   for (const Point& point : file.points) {

@@ -120,6 +120,9 @@ std::string model_card(const FinishedRun& run, CardOf of) {
       steps_text(run.state.position), recipe.train.batch_size * recipe.train.accumulate, recipe.predicts_v ? "velocity" : "noise",
       recipe.schedule.name, recipe.train.optimizer.use, recipe.train.optimizer.lr, recipe.train.lr_schedule.use,
       recipe.train.seed, with_commas(run.source.rows()));
+  if (run.services.teacher_values && run.services.teacher_values->dtype != DType::kF32)
+    text +=
+        fmt::format("The student was compared with the teacher's values as {}.\n", name_of(run.services.teacher_values->dtype));
   text += of == CardOf::kRun ? "The recipe is `recipe.resolved.toml`, the metrics are `metrics.jsonl`, the " : "The ";
   text += "origin of every tensor is `origin.json`.\n\nMethod: Gupta et al., arXiv 2401.02677.\n";
   return text;

@@ -120,18 +120,30 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   const Structure& structure = largest.after;
   const bool with_ema = recipe.train.ema_decay.has_value();
   const model::BlockTree* teacher = models.teacher ? &models.teacher->tree : nullptr;
-  uint64_t training = 0, validation = 0;
+  const bool shares = services.teacher_values && teacher != nullptr;
+  uint64_t training = 0, validation = 0, of_teacher = 0, step_values = 0;
   double flops = 0;
   PackedCopies packed;
   std::vector<lower::CallList> lists;  // kept to the end: a run holds such graphs too, and they count
   for (const size_t stage : stages_that_may_need_most(recipe, stages)) {
-    uint64_t training_here = 0, validation_here = 0;
+    uint64_t training_here = 0, validation_here = 0, of_teacher_here = 0;
     lists.clear();
     for (const data::BatchShape& shape : source.buckets()) {
-      const distill::JointGraph joint = joint_graph(recipe, losses, stage, stages[stage].after, teacher, shape, nullptr);
+      distill::JointGraph joint = joint_graph(recipe, losses, stage, stages[stage].after, teacher, shape, nullptr);
+      double teacher_flops = 0;
+      if (shares) {  // as for a run that finds nothing kept: it makes all values itself
+        distill::TeacherCut cut = distill::cut_teacher(joint);
+        lower::CallList alone = compile_for_training(cut.teacher, services.backend);
+        of_teacher_here += alone.arena_bytes + bytes_of(cut.values, DType::kF32);
+        step_values = std::max(step_values, bytes_of(cut.values, services.teacher_values->dtype));
+        teacher_flops = flops_of(*alone.graph);
+        packed.add(alone);
+        lists.push_back(std::move(alone));
+        joint = std::move(cut.student);
+      }
       lower::CallList calls = training_calls(joint, training_options(recipe.train), services.backend);
       training_here += calls.arena_bytes;
-      flops = std::max(flops, flops_of(*calls.graph) * static_cast<double>(recipe.train.accumulate));
+      flops = std::max(flops, (teacher_flops + flops_of(*calls.graph)) * static_cast<double>(recipe.train.accumulate));
       packed.add(calls);
       lists.push_back(std::move(calls));
       if (source.validation_batches() == 0) continue;
@@ -141,12 +153,14 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
       lists.push_back(std::move(validating));
     }
     training = std::max(training, training_here), validation = std::max(validation, validation_here);
+    of_teacher = std::max(of_teacher, of_teacher_here);
   }
   Needs needs;
   needs.memory = {{"student: weights, gradients, optimizer" + std::string(with_ema ? ", average" : ""),
                    training_bytes(structure.tree, recipe.train.optimizer, with_ema)},
                   {"values of forward and backward", training}};
   if (validation > 0) needs.memory.emplace_back("values of validation", validation);
+  if (of_teacher > 0) needs.memory.emplace_back("values of the teacher by itself, and a batch's file", of_teacher + step_values);
   if (models.teacher) {
     uint64_t bytes = 0;
     for (const std::string& name : models.teacher->weights->names()) bytes += models.teacher->weights->get(name).type.bytes();
@@ -161,6 +175,7 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   needs.pruning = sum_of(pruning) > sum_of(needs.memory);
   if (needs.pruning) needs.memory = std::move(pruning);
   needs.step_flops = flops;
+  needs.shared_batch_bytes = step_values;
   const uint64_t gradients = static_cast<uint64_t>(largest.parameters) * 4;
   const uint64_t checkpoint = training_bytes(structure.tree, recipe.train.optimizer, with_ema) - gradients;
   const bool keeps_before =

@@ -17,13 +17,15 @@ struct Needs {
   bool pruning = false;                                  // that is when a stage prunes, and not when one trains
   uint64_t disk_bytes = 0;                               // checkpoints that exist at once, and the students at the end
   uint64_t student_bytes = 0;                            // of them, what stays: the students
+  uint64_t shared_batch_bytes = 0;                       // what services.teacher_values keeps of a batch
   double step_flops = 0;                                 // of forward and backward of the largest stage
   uint64_t memory_bytes() const;
 };
 
 /// Memory, the larger of two. Of training: the student's weights, gradients, optimizer and average; values of the training graphs
-/// and of the validation graphs; the teacher's weights in their files' types and the copies of them that the backend says it will
-/// keep. Of pruning: the students before and after a stage's removals. In both, what the program holds already.
+/// and of the validation graphs, and of the teacher's own where services.teacher_values takes it out of them; the teacher's
+/// weights in their files' types and the copies of them that the backend says it will keep. Of pruning: the students before and
+/// after a stage's removals. In both, what the program holds already.
 Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages, const Services& services,
                const Losses& losses, data::Source& source);
 

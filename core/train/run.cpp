@@ -27,6 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kBatchesAhead = 2;
+constexpr const char* kRounding = "the rounding of the teacher's values";  // an input of runs that round them
 
 class Run {
  public:
@@ -46,6 +47,7 @@ class Run {
     require_memory(needs);
     folder_.begin();
     begin(needs);
+    if (services_.teacher_values) values_ = std::make_shared<TeacherFolder>(*services_.teacher_values, services_.say);
     metrics_ = std::make_unique<Metrics>(folder_.path(), state_.mark);
     try {
       while (state_.position.stage < static_cast<int64_t>(recipe_.stages.size())) stage();
@@ -76,7 +78,9 @@ class Run {
   void begin(const Needs& needs) {
     std::vector<std::string> notes;
     const std::optional<fs::path> newest = checkpoints_.newest_good(notes, true);
-    const std::map<std::string, std::string> inputs = fingerprints_of(recipe_, models_);
+    std::map<std::string, std::string> inputs = fingerprints_of(recipe_, models_);
+    if (services_.teacher_values && services_.teacher_values->dtype != DType::kF32)
+      inputs.emplace(kRounding, name_of(services_.teacher_values->dtype));
     for (const std::string& note : notes) say(note);
     const bool with_ema = recipe_.train.ema_decay.has_value();
     if (newest) {
@@ -100,6 +104,7 @@ class Run {
       state_.inputs.erase(name_of_stage_teacher(i));
     for (const auto& [name, print] : state_.inputs)
       if (const auto at = inputs.find(name); at == inputs.end() || at->second != print) changed.push_back(name);
+    if (inputs.contains(kRounding) && !state_.inputs.contains(kRounding)) changed.push_back(kRounding);
     if (!changed.empty())
       throw UserError(
           fmt::format("[{}] other inputs than the run began with: {}; a run goes on with its own, so bring them back "
@@ -132,6 +137,7 @@ class Run {
     open_trainer();
     train(stage);
     NamedNumbers numbers = validate();
+    if (const std::string tally = values_ ? values_->tally() : ""; !tally.empty()) say(tally);
     numbers.insert(numbers.end(), state_.last_row.begin(), state_.last_row.end());
     judge(stage, numbers);
   }
@@ -187,6 +193,12 @@ class Run {
     teacher_ = teacher_of(recipe_, models_, static_cast<size_t>(state_.position.stage));
     Teacher teacher{nullptr, std::make_shared<exec::SharedParams>(), recipe_.train.teacher_mapped};
     if (teacher_) teacher.weights = teacher_->weights;
+    if (values_ != nullptr) {
+      const auto stage = static_cast<size_t>(state_.position.stage);
+      teacher.shared = values_;
+      teacher.shared_of_training = teacher_values_text(recipe_, state_.inputs, stage, false);
+      teacher.shared_of_held_out = teacher_values_text(recipe_, state_.inputs, stage, true);
+    }
     trainer_ = std::make_unique<Trainer>(recipe_, services_, losses_, static_cast<size_t>(state_.position.stage), *source_,
                                          *student_, teacher_ ? &teacher_->tree : nullptr, teacher);
     trainer_stage_ = state_.position.stage;
@@ -281,7 +293,8 @@ class Run {
   Losses losses_;
   std::unique_ptr<data::Source> source_;
   std::unique_ptr<Student> student_;
-  std::optional<model::Model> teacher_;  // of the current stage
+  std::optional<model::Model> teacher_;    // of the current stage
+  std::shared_ptr<TeacherFolder> values_;  // what runs share of the teacher; also the trainer's
   RunState state_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Trainer> trainer_;  // of the current student

@@ -4,12 +4,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "core/distill/loss.h"
 #include "core/lower/backend.h"
 #include "core/prune/strategy.h"
 #include "core/train/metrics.h"
 #include "core/train/recipe.h"
+#include "core/train/teacher_values.h"
 
 namespace espalier::train {
 
@@ -30,6 +32,7 @@ struct Services {
   std::function<void(const std::string&)> say;          // a line for people
   std::function<void(const FinishedRun&)> report = {};  // writes RUN/report.html; empty: none is written
   RunWatcher watcher = {};
+  std::optional<TeacherValuesSpec> teacher_values = {};  // a folder that runs on the same batches share
 };
 
 }  // namespace espalier::train

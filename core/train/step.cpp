@@ -1,7 +1,5 @@
 #include "core/train/step.h"
 
-#include "core/base/error.h"
-#include "core/io/memory_source.h"
 #include "core/ir/builder.h"
 #include "core/ops/ema.h"
 #include "core/ops/squared_norm.h"
@@ -13,58 +11,19 @@ constexpr const char *kNorm = "n.", *kEma = "ema.";
 
 std::string slot_name(const std::string& tensor, const std::string& slot) { return slot + "." + tensor; }
 
-/// The teacher's tensors under the names that the joint graph gives its parameters.
-io::TensorSourcePtr prefixed(const io::TensorSourcePtr& teacher) {
-  if (teacher == nullptr) return nullptr;
-  std::vector<std::pair<std::string, std::string>> renames;
-  for (const std::string& name : teacher->names()) renames.emplace_back(distill::kTeacherPrefix + name, name);
-  return std::make_shared<io::RenamedTensorSource>(teacher, std::move(renames));
-}
-
 }  // namespace
 
-BoundExecutor::BoundExecutor(lower::CallList list, const std::shared_ptr<lower::Backend>& backend,
-                             const io::TensorSourcePtr& weights, const exec::ExecOptions& options)
-    : executor_(std::make_unique<exec::Executor>(std::move(list), backend, weights, options)) {
-  const lower::CallList& made = executor_->list();
-  for (size_t i = 0; i < made.inputs.size(); ++i) input_index_.emplace(made.graph->def(made.inputs[i]).label, i);
-  for (size_t i = 0; i < made.outputs.size(); ++i) output_index_.emplace(made.graph->outputs()[i].name, i);
-  inputs_.assign(made.inputs.size(), nullptr);
-  outputs_.assign(made.outputs.size(), nullptr);
-}
-
-void BoundExecutor::input(const std::string& name, const void* data, bool optional) {
-  const auto at = input_index_.find(name);
-  if (at != input_index_.end())
-    inputs_[at->second] = data;
-  else if (!optional)
-    internal_error("the graph has no input '" + name + "'");
-}
-
-void BoundExecutor::output(const std::string& name, void* data) {
-  const auto at = output_index_.find(name);
-  if (at == output_index_.end()) internal_error("the graph has no output '" + name + "'");
-  outputs_[at->second] = data;
-}
-
-void BoundExecutor::run() {
-  for (const auto& [name, at] : input_index_)
-    if (inputs_[at] == nullptr) internal_error("nothing is bound to input '" + name + "'");
-  for (const auto& [name, at] : output_index_)
-    if (outputs_[at] == nullptr) internal_error("nothing is bound to output '" + name + "'");
-  executor_->run(inputs_, outputs_);
-}
-
 BatchStep::BatchStep(const distill::JointGraph& joint, const std::optional<TrainingOptions>& training, Student& student,
-                     const Teacher& teacher, const std::shared_ptr<lower::Backend>& backend)
-    : terms_(joint.terms.size()) {
+                     const Teacher& teacher, const std::shared_ptr<lower::Backend>& backend, std::shared_ptr<TeacherStep> values)
+    : values_(std::move(values)), terms_(joint.terms.size()) {
   lower::CallList list = training ? training_calls(joint, *training, backend) : validation_calls(joint, backend);
   exec::ExecOptions options;
   options.timed = training.has_value();
   options.progress = false;
   options.params = teacher.params;
   options.mapped = teacher.mapped;
-  bound_ = std::make_unique<BoundExecutor>(std::move(list), backend, prefixed(teacher.weights), options);
+  bound_ = std::make_unique<BoundExecutor>(std::move(list), backend, of_joint_graph(teacher.weights), options);
+  if (values_ != nullptr) values_->bind(*bound_);
   for (TrainedTensor& tensor : student.tensors()) {
     bound_->input(tensor.name, tensor.weight.data(), true);
     if (!training) continue;
@@ -73,13 +32,18 @@ BatchStep::BatchStep(const distill::JointGraph& joint, const std::optional<Train
   }
 }
 
-StepResult BatchStep::run(const data::Batch& batch, const std::vector<float>& alpha_bars, const std::vector<float>& weights) {
+StepResult BatchStep::run(const BatchName& name, const data::Batch& batch, const std::vector<float>& alpha_bars,
+                          const std::vector<float>& weights) {
   StepResult result;
   result.terms.resize(terms_);
   std::vector<float> signal;
   for (float t : batch.tensors.at("timestep").values) signal.push_back(alpha_bars.at(static_cast<size_t>(t)));
-  for (const auto& [name, tensor] : batch.tensors) bound_->input(name, tensor.values.data(), true);
-  bound_->input("alpha_bar", signal.data(), true);
+  const auto bind_batch = [&](BoundExecutor& executor) {
+    for (const auto& [tensor, values] : batch.tensors) executor.input(tensor, values.values.data(), true);
+    executor.input("alpha_bar", signal.data(), true);
+  };
+  if (values_ != nullptr) values_->make(name, bind_batch);
+  bind_batch(*bound_);
   bound_->input("loss_weights", weights.data());
   bound_->output("total", &result.total);
   bound_->output("terms", result.terms.data());
@@ -89,6 +53,7 @@ StepResult BatchStep::run(const data::Batch& batch, const std::vector<float>& al
 
 StepTime BatchStep::last_time() const {
   StepTime time;
+  if (values_ != nullptr) time.teacher = values_->run_ms(), time.files = values_->file_ms();
   const lower::CallList& list = bound_->executor().list();
   const std::vector<double>& ms = bound_->executor().call_ms();
   for (size_t i = 0; i < ms.size(); ++i) {

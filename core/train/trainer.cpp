@@ -33,31 +33,23 @@ Trainer::Trainer(const Recipe& recipe, const Services& services, const Losses& l
 
 Trainer::~Trainer() = default;
 
-distill::JointGraph Trainer::joint_of(size_t bucket) {
+BatchStep& Trainer::made(std::unique_ptr<BatchStep>& step, size_t bucket, const std::optional<TrainingOptions>& options) {
+  if (step != nullptr) return *step;
   notes_.clear();
-  return joint_graph(recipe_, losses_, stage_, student_.structure(), teacher_tree_, source_.buckets().at(bucket), &notes_);
-}
-
-BatchStep& Trainer::training_step(size_t bucket) {
-  std::unique_ptr<BatchStep>& made = training_[bucket];
-  if (made == nullptr) {
-    const distill::JointGraph joint = joint_of(bucket);
-    if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
-    terms_ = joint.terms;
-    made = std::make_unique<BatchStep>(joint, training_options(recipe_.train), student_, teacher_, services_.backend);
+  distill::JointGraph joint =
+      joint_graph(recipe_, losses_, stage_, student_.structure(), teacher_tree_, source_.buckets().at(bucket), &notes_);
+  if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
+  terms_ = joint.terms;
+  std::shared_ptr<TeacherStep> values;
+  if (teacher_.shared != nullptr && teacher_tree_ != nullptr) {
+    distill::TeacherCut cut = distill::cut_teacher(joint);
+    std::shared_ptr<TeacherStep>& of_bucket = values_[bucket];
+    if (of_bucket == nullptr) of_bucket = std::make_shared<TeacherStep>(cut, teacher_, services_.backend);
+    values = of_bucket;
+    joint = std::move(cut.student);
   }
-  return *made;
-}
-
-BatchStep& Trainer::validation_step(size_t bucket) {
-  std::unique_ptr<BatchStep>& made = validation_[bucket];
-  if (made == nullptr) {
-    const distill::JointGraph joint = joint_of(bucket);
-    if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
-    terms_ = joint.terms;
-    made = std::make_unique<BatchStep>(joint, std::nullopt, student_, teacher_, services_.backend);
-  }
-  return *made;
+  step = std::make_unique<BatchStep>(joint, options, student_, teacher_, services_.backend, values);
+  return *step;
 }
 
 const std::vector<distill::JointTerm>& Trainer::terms() {
@@ -90,8 +82,9 @@ NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
     batch = source_.batch(at.step * parts + part);
     time_.data += ms_since(asked);
     BatchStep& run = training_step(batch.bucket);
-    const StepResult result = run.run(batch, alpha_bars_, weights_at(at.planned));
+    const StepResult result = run.run({false, at.step * parts + part}, batch, alpha_bars_, weights_at(at.planned));
     const StepTime split = run.last_time();
+    time_.data += split.files;
     time_.teacher += split.teacher, time_.student += split.student, time_.backward += split.backward;
     const bool finite = std::all_of(result.terms.begin(), result.terms.end(), [](float v) { return std::isfinite(v); });
     if (!std::isfinite(result.total) || !finite) stop(at, "loss", batch);
@@ -131,7 +124,7 @@ NamedNumbers Trainer::validate(const Position& at) {
   for (int64_t i = 0; i < batches; ++i) {
     const data::Batch batch = source_.validation_batch(i);
     BatchStep& run = validation_step(batch.bucket);
-    const StepResult result = run.run(batch, alpha_bars_, weights_at(at.planned));
+    const StepResult result = run.run({true, i}, batch, alpha_bars_, weights_at(at.planned));
     sums.resize(result.terms.size());
     total += result.total;
     for (size_t k = 0; k < sums.size(); ++k) sums[k] += result.terms[k];

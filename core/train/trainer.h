@@ -45,9 +45,9 @@ class Trainer {
 
  private:
   struct Bucket;
-  distill::JointGraph joint_of(size_t bucket);
-  BatchStep& training_step(size_t bucket);
-  BatchStep& validation_step(size_t bucket);
+  BatchStep& training_step(size_t bucket) { return made(training_[bucket], bucket, training_options(recipe_.train)); }
+  BatchStep& validation_step(size_t bucket) { return made(validation_[bucket], bucket, std::nullopt); }
+  BatchStep& made(std::unique_ptr<BatchStep>& step, size_t bucket, const std::optional<TrainingOptions>& options);
   const std::vector<float>& weights_at(int64_t planned);
   [[noreturn]] void stop(const Position& at, const std::string& what, const data::Batch& batch) const;
 
@@ -61,6 +61,7 @@ class Trainer {
   Teacher teacher_;
   std::vector<float> alpha_bars_;
   std::map<size_t, std::unique_ptr<BatchStep>> training_, validation_;
+  std::map<size_t, std::shared_ptr<TeacherStep>> values_;  // where the teacher's values are shared: of both
   std::vector<distill::JointTerm> terms_;
   std::unique_ptr<LossWeights> loss_weights_;
   std::vector<float> weights_now_;

@@ -50,16 +50,18 @@ void write_manifest(const FinishedRun& run) {
   nlohmann::json teachers = nlohmann::json::array();
   for (const fs::path& teacher : teachers_of(run)) teachers.push_back(teacher.string());
   const Position& at = run.state.position;
-  const nlohmann::json root{{"format", 1},
-                            {"steps", at.planned},
-                            {"steps_taken_back", at.step - at.planned},
-                            {"parameters", run.student.parameters()},
-                            {"student", model::structure_hash(run.student.structure().tree.config)},
-                            {"base", model::structure_hash(run.models.base.tree.config)},
-                            {"teachers", teachers},
-                            {"backend", run.services.backend ? run.services.backend->describe() : "reference"},
-                            {"rows", run.source.rows()},
-                            {"stages", history}};
+  nlohmann::json root{{"format", 1},
+                      {"steps", at.planned},
+                      {"steps_taken_back", at.step - at.planned},
+                      {"parameters", run.student.parameters()},
+                      {"student", model::structure_hash(run.student.structure().tree.config)},
+                      {"base", model::structure_hash(run.models.base.tree.config)},
+                      {"teachers", teachers},
+                      {"backend", run.services.backend ? run.services.backend->describe() : "reference"},
+                      {"rows", run.source.rows()},
+                      {"stages", history}};
+  if (run.services.teacher_values && run.services.teacher_values->dtype != DType::kF32)
+    root["teacher_values"] = name_of(run.services.teacher_values->dtype);  // rounded: they are part of what the student is
   write_text(run.folder / "manifest.json", root.dump(1) + "\n");
 }
 

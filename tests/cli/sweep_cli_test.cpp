@@ -3,13 +3,12 @@
 #include <gmock/gmock.h>
 
 #include "core/base/text.h"
-#include "tests/support/sweep_run.h"
+#include "tests/support/sweep_kill.h"
 
 namespace espalier::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 constexpr const char* kTwoRates =
     "base = \"recipe.toml\"\nrepeats = 2\n[grid]\n\"train.optimizer.lr\" = [1e-3, 1e-4]\n[objective]\nmetric = \"output\"\n"
@@ -30,7 +29,8 @@ TEST(SweepCli, a_trial_is_the_run_that_its_recipe_gives_alone) {
   const std::vector<nlohmann::json> rows = sweep_rows(run, "out");
   ASSERT_EQ(rows.size(), 4u);
   for (const nlohmann::json& row : rows) {
-    const std::string id = row["id"], lr = row["settings"]["train.optimizer.lr"], seed = row["settings"]["train.seed"];
+    const std::string id = row["id"], lr = row["settings"]["train.optimizer.lr"].dump(),
+                      seed = row["settings"]["train.seed"].dump();
     const CommandResult alone = run.run("alone-" + id, {"--set", "train.optimizer.lr=" + lr, "--set", "train.seed=" + seed});
     ASSERT_EQ(alone.exit_code, 0) << alone.err;
     EXPECT_EQ(run.bytes("out/trials/" + id + "/metrics.jsonl"), run.bytes("alone-" + id + "/metrics.jsonl"));
@@ -78,7 +78,6 @@ TEST(SweepCli, a_changed_file_is_refused_with_the_difference_or_extends_the_swee
   EXPECT_EQ(after.size(), 6u);
   for (const std::string& id : before) {
     EXPECT_EQ(after.count(id), 1u);
-    EXPECT_THAT(run.bytes("out/state/" + id + ".claim"), Not(HasSubstr("\"pid\":0")));
     EXPECT_EQ(split(run.bytes("out/state/" + id + ".claim"), '\n').size(), 3u) << "done trials stay done: one start, one end";
   }
 }
@@ -95,7 +94,7 @@ TEST(SweepCli, stages_that_begin_alike_are_trained_once_and_change_no_bit) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   int from_others = 0;
   for (const nlohmann::json& row : sweep_rows(run, "out")) {
-    const std::string id = row["id"], weight = row["settings"]["loss.2.weight"];
+    const std::string id = row["id"], weight = row["settings"]["loss.2.weight"].dump();
     const CommandResult alone = run.run("alone-" + id, {"--set", "loss.2.weight=" + weight, "--set", "loss.2.stages=[1]"});
     ASSERT_EQ(alone.exit_code, 0) << alone.err;
     for (const char* file : {"/metrics.jsonl", "/plan.toml", "/manifest.json"})
@@ -123,7 +122,7 @@ TEST(SweepCli, a_trial_that_fails_is_tried_again_then_reported_and_the_others_go
   for (const nlohmann::json& row : sweep_rows(run, "out")) {
     complete += row["state"] == "complete" ? 1 : 0;
     if (row["state"] != "failed") continue;
-    EXPECT_EQ(row["settings"]["train.optimizer.lr"], "1000.0");
+    EXPECT_EQ(row["settings"]["train.optimizer.lr"], 1000.0);
     EXPECT_EQ(row["failures"], 2);
     EXPECT_THAT(row["cause"].get<std::string>(), HasSubstr("is not finite"));
   }
@@ -147,20 +146,100 @@ TEST(SweepCli, fail_fast_stops_at_the_first_failure_and_a_retry_begins_it_anew) 
   EXPECT_THAT(again.err, HasSubstr("is not finite"));
 }
 
-TEST(SweepCli, a_worker_that_cannot_start_is_a_failure_with_the_end_of_its_log) {
+TEST(SweepCli, a_worker_that_cannot_begin_fails_its_trials_after_their_retries_with_the_end_of_its_log) {
   const DistillRun run("sweep_no_worker");
   write_sweep_base(run);
+  run.write("s.toml", std::string(kTwoRates) + "retries = 1\n");
+  run.write("espalier.sh", "#!/bin/sh\nexit 9\n");
+  const CommandResult result = sweep(
+      run, "s.toml", "out", {"--launcher", "command", "--command", "sh " + run.path("espalier.sh").string() + " {command}"});
+  EXPECT_EQ(result.exit_code, 1);
+  for (const nlohmann::json& row : sweep_rows(run, "out")) {
+    EXPECT_EQ(row["state"], "failed");
+    EXPECT_EQ(row["failures"], 2);
+    EXPECT_THAT(row["cause"].get<std::string>(), HasSubstr("its worker ended with exit code 9"));
+  }
+}
+
+TEST(SweepCli, a_joiner_that_lacks_a_plugin_stops_and_fails_no_trial) {
+  const DistillRun run("sweep_joiner");
+  write_sweep_base(run);
+  run.write("s.toml", std::string(kTwoRates) + "on_failure = \"fail-fast\"\nretries = 0\n");
+  // Begun and left: every trial is still to be run.
+  ASSERT_EQ(sweep(run, "s.toml", "out", {"--launcher", "command", "--command", "false {command}"}).exit_code, 1);
+  ASSERT_EQ(sweep(run, "s.toml", "", {"--dry-run"}).exit_code, 0);
+  std::filesystem::create_directories(run.path("bin"));
+  std::filesystem::copy_file(ESPALIER_BUILD_DIR "/bin/espalier", run.path("bin/espalier"));
+  const CommandResult joiner =
+      run_command({run.path("bin/espalier").string(), "work", run.path("out").string(), "--backend", "reference"});
+  EXPECT_EQ(joiner.exit_code, 2);
+  EXPECT_THAT(joiner.err, HasSubstr("no loss 'espalier.loss.task'"));
+  int failed = 0;
+  for (const nlohmann::json& row : sweep_rows(run, "out")) failed += row["state"] == "failed" ? 1 : 0;
+  EXPECT_EQ(failed, 1) << "the one of the controller";
+  EXPECT_EQ(run_espalier({"work", run.path("out").string()}).exit_code, 0);
+}
+
+TEST(SweepCli, ctrl_c_at_a_terminal_leaves_checkpoints_and_the_same_line_goes_on) {
+  const DistillRun run("sweep_ctrl_c");
+  write_sweep_base(run, 400);
   run.write("s.toml", kTwoRates);
-  ASSERT_EQ(sweep(run, "s.toml", "out", {"--backend", "reference"}).exit_code, 0);
-  std::filesystem::remove_all(run.path("out"));
-  // The list is damaged behind the controller's back.
-  ASSERT_EQ(sweep(run, "s.toml", "out", {"--jobs", "1"}).exit_code, 0);
-  const CommandResult unknown = run_espalier({"work", run.path("out").string(), "--trial", "0123456789abcdef"});
-  EXPECT_EQ(unknown.exit_code, 2);
-  EXPECT_THAT(unknown.err, HasSubstr("has no trial '0123456789abcdef'"));
-  const CommandResult nowhere = run_espalier({"work", run.path("nowhere").string()});
-  EXPECT_EQ(nowhere.exit_code, 2);
-  EXPECT_THAT(nowhere.err, HasSubstr("is no sweep's folder"));
+  const auto trials_begun = [&] {
+    int count = 0;
+    std::error_code none;
+    for (const auto& trial : std::filesystem::directory_iterator(run.path("out/trials"), none))
+      count += std::filesystem::exists(trial.path() / "metrics.jsonl") ? 1 : 0;
+    return count;
+  };
+  for (int round = 0; round < 2; ++round) {
+    SweepProcess process(run, "s.toml", "out", 2);
+    while (!process.ended() && (trials_begun() < 2 || process.workers().size() < 2))
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    process.ctrl_c();
+    EXPECT_EQ(process.exit_code(), 3);
+  }
+  EXPECT_THAT(run.bytes("controller.log"), HasSubstr("stopped; the same command goes on from there"));
+  int stopped = 0, checkpoints = 0;
+  for (const nlohmann::json& row : sweep_rows(run, "out")) {
+    const std::string id = row["id"];
+    for (const std::string& line : split(run.bytes("out/state/" + id + ".claim"), '\n'))
+      stopped += line.find("\"end\":\"stopped\"") != std::string::npos ? 1 : 0;
+    checkpoints += run.checkpoints("out/trials/" + id).empty() ? 0 : 1;
+  }
+  EXPECT_GE(stopped, 3) << "workers were asked once and had the time to write";
+  EXPECT_EQ(checkpoints, 2);
+}
+
+TEST(SweepCli, a_second_controller_is_refused_and_changes_nothing) {
+  const DistillRun run("sweep_second");
+  write_sweep_base(run);
+  run.write("s.toml", kTwoRates);
+  ASSERT_EQ(sweep(run, "s.toml", "out").exit_code, 0);
+  std::string other = kTwoRates;
+  other.replace(other.find("1e-4]"), 5, "1e-5]");
+  run.write("t.toml", other);
+  const std::string before = run.bytes("out/list.jsonl");
+  const CommandResult second =
+      run_command({"/usr/bin/flock", run.path("out/state/controller").string(), ESPALIER_BUILD_DIR "/bin/espalier", "sweep",
+                   run.path("t.toml").string(), "--out", run.path("out").string(), "--extend"});
+  EXPECT_EQ(second.exit_code, 2);
+  EXPECT_THAT(second.err, HasSubstr("another espalier sweep looks after this folder"));
+  EXPECT_EQ(run.bytes("out/list.jsonl"), before);
+  const CommandResult extended = sweep(run, "t.toml", "out", {"--extend"});
+  EXPECT_EQ(extended.exit_code, 0) << extended.err;
+  EXPECT_THAT(extended.err, HasSubstr("2 done trials are not in the file any more; they stay in the tables"));
+  EXPECT_EQ(sweep_rows(run, "out").size(), 6u);
+  EXPECT_EQ(sweep(run, "t.toml", "out").exit_code, 0) << "done trials besides are no change of the file";
+}
+
+TEST(SweepCli, losses_that_vary_need_an_objective) {
+  const DistillRun run("sweep_objective");
+  write_sweep_base(run);
+  run.write("s.toml", "base = \"recipe.toml\"\n[grid]\n\"loss.1.weight\" = [0.0, 1.0]\n");
+  const CommandResult result = sweep(run, "s.toml", "", {"--dry-run"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("their totals say nothing of each other; give an [objective]"));
 }
 
 }  // namespace

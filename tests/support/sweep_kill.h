@@ -22,6 +22,7 @@ class SweepProcess {
     const std::string sweep_file = run.path(file).string(), folder = run.path(out).string(), count = std::to_string(jobs);
     pid_ = fork();
     if (pid_ == 0) {
+      setpgid(0, 0);  // as a shell does
       const int log = open(run.path("controller.log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
       dup2(log, STDOUT_FILENO), dup2(log, STDERR_FILENO);
       execl(ESPALIER_BUILD_DIR "/bin/espalier", "espalier", "sweep", sweep_file.c_str(), "--out", folder.c_str(), "--jobs",
@@ -48,6 +49,11 @@ class SweepProcess {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
     ended_ = true;
+  }
+  /// Ctrl-C at a terminal: it reaches the whole process group. Waits for the end.
+  void ctrl_c() {
+    kill(-pid_, SIGINT);
+    while (!ended()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   std::vector<pid_t> workers() const {
     std::ifstream in("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children");
@@ -90,7 +96,7 @@ inline void expect_run_once(const DistillRun& run, const std::string& out) {
       const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
       if (!json.is_object()) continue;
       EXPECT_FALSE(done) << id << " went on after it was done: " << line;
-      EXPECT_NE(json.value("end", ""), "failed") << id << ": " << json.value("cause", "");
+      EXPECT_NE(json.value("end", ""), "failed") << id << ": " << json.value("cause", "");  // "stalled" is our own doing
       done = json.value("end", "") == "done";
     }
   }
@@ -138,7 +144,7 @@ inline void break_toy_sweep(const std::string& name, int trials, int jobs, const
   break_sweep(run, "s.toml", jobs, violence);
 }
 
-/// Twelve trials on emoji, two at a time, with a stage that four trials have in common and the median rule's numbers.
+/// Twelve trials on emoji, two at a time, with a stage that four trials have in common.
 inline void break_emoji_sweep(const std::string& name, int steps, const Violence& violence) {
   const DistillRun run(name);
   const CommandResult cache = run_command({ESPALIER_BUILD_DIR "/bin/emoji_cache", "--out", run.path("cache").string()});
