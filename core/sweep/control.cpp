@@ -88,7 +88,7 @@ class Controller {
     stop_workers();
     if (!abandoned_) settle_waiting();
     progress_.reset();
-    remove_shared();
+    remove_teacher_values();
     tables(true);
     if (abandoned_) options_.say(options_.elsewhere->when_over(end().left));
     return end();
@@ -408,11 +408,11 @@ class Controller {
     scanner_.look();
   }
 
-  void remove_shared() const {
-    if (end().left > 0) return;
+  /// The teacher's values are large and can be had again. Stages that trials have in common stay: --extend may add another that
+  /// begins with them.
+  void remove_teacher_values() const {
     std::error_code fault;
-    for (const fs::directory_entry& entry : fs::directory_iterator(store_.folder() / "shared", fault))
-      if (entry.is_directory()) fs::remove_all(entry.path(), fault);
+    if (end().left == 0) fs::remove_all(store_.teacher_values(), fault);
   }
 
   SweepEnd end() const {
