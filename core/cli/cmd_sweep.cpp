@@ -119,22 +119,30 @@ class SweepCommand {
     }
     if (there_) require_same_rounding(store_.rules().share, file_.rules.share);
     ErrorList errors;
+    std::vector<bool> settled(trials_.size(), false);
+    if (there_ && !searched_ && !options_.dry_run)
+      for (size_t i = 0; i < trials_.size(); ++i) settled[i] = store_.outcome(trials_[i].id).has_value();
     sizes_ = sweep::size_trials(
-        trials_, [&](size_t i) { return sweep::recipe_of(file_, file_.points[i].settings, errors); }, file_.rules, services(),
-        errors);
+        trials_, [&](size_t i) { return sweep::recipe_of(file_, file_.points[i].settings, errors); }, settled, file_.rules,
+        services(), errors);
     errors.throw_if_any();
-    if (searched_) sizes_.resize(static_cast<size_t>(file_.search.trials), sizes_[0]);  // each counts as the base
-    std::vector<bool> settled(sizes_.size(), false);
-    if (there_) {
-      const std::vector<sweep::Trial> listed = searched_ ? store_.trials() : trials_;
-      for (size_t i = 0; i < listed.size() && i < settled.size(); ++i) settled[i] = store_.outcome(listed[i].id).has_value();
-    }
+    inputs_ = same_inputs(store_, sizes_);
+    if (searched_) count_search(settled);
     const uint64_t kept = there_ ? train::bytes_kept(store_.teacher_values()) : 0, limit = file_.rules.share.limit_bytes();
     const uint64_t shared = std::min(limit - std::min(limit, kept), sweep::shared_bytes(trials_, sizes_, settled));
     sweep::check_resources(sizes_, settled, options_.jobs, file_.rules.workers.keep_checkpoints,
                            options_.out.empty() ? fs::path(".") : options_.out, errors, options_.launch.here(), shared);
     if (!options_.dry_run) errors.throw_if_any();
     resource_faults_ = errors;
+  }
+
+  /// Each trial that a search may ask for counts as the base; those that are done leave no more.
+  void count_search(std::vector<bool>& settled) {
+    sizes_.resize(static_cast<size_t>(file_.search.trials), sizes_[0]);
+    settled.resize(sizes_.size(), false);
+    if (!there_) return;
+    const std::vector<sweep::Trial> listed = store_.trials();
+    for (size_t i = 0; i < listed.size() && i < settled.size(); ++i) settled[i] = store_.outcome(listed[i].id).has_value();
   }
 
   void show() const {
@@ -161,6 +169,7 @@ class SweepCommand {
     }
     if (there_ && (options_.extend || searched_)) store_.extend(file_.text, file_.rules, trials_);
     if (searched_) write_text(search_file(store_), search_text_);
+    store_.write_inputs(inputs_);
     return std::move(*held);
   }
 
@@ -211,6 +220,7 @@ class SweepCommand {
   std::vector<sweep::TrialSize> sizes_;
   std::shared_ptr<lower::Backend> backend_;
   std::string search_text_;
+  std::map<std::string, std::string> inputs_;
   ErrorList resource_faults_;  // told after a dry run's table
   int64_t base_steps_ = 0;
   bool searched_ = false, there_ = false;

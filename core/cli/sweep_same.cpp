@@ -66,6 +66,19 @@ void require_same_rounding(const sweep::ShareRules& begun, const sweep::ShareRul
                     "\"; begin another one for \"" + now.teacher_values + "\"");
 }
 
+std::map<std::string, std::string> same_inputs(const sweep::Store& store, const std::vector<sweep::TrialSize>& sizes) {
+  std::map<std::string, std::string> inputs = store.folder().empty() ? std::map<std::string, std::string>{} : store.inputs();
+  ErrorList changed;
+  std::set<std::string> said;
+  for (const sweep::TrialSize& size : sizes)
+    for (const auto& [path, print] : size.inputs)
+      if (const auto [at, fresh] = inputs.emplace(path, print); !fresh && at->second != print && said.insert(path).second)
+        changed.add("[" + path + "] is not what it was when the sweep in " + store.folder().string() +
+                    " was begun; bring it back, or begin another sweep");
+  changed.throw_if_any();
+  return inputs;
+}
+
 std::vector<sweep::Trial> done_besides(const sweep::Store& store, const std::vector<sweep::Trial>& now) {
   std::set<std::string> ids;
   for (const sweep::Trial& trial : now) ids.insert(trial.id);

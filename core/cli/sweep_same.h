@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/sweep/sizes.h"
 #include "core/sweep/store.h"
 #include "core/sweep/sweep_file.h"
 
@@ -20,6 +21,10 @@ std::filesystem::path search_file(const sweep::Store& store);
 
 /// Trials of one sweep are compared with one another, and rounding is part of what a trial is: --extend does not change it.
 void require_same_rounding(const sweep::ShareRules& begun, const sweep::ShareRules& now);
+
+/// The fingerprints of the folder and of `sizes` together. Errors: UserError naming each path where there is now something else
+/// than when the sweep was begun: its rows would be of different teachers or data.
+std::map<std::string, std::string> same_inputs(const sweep::Store& store, const std::vector<sweep::TrialSize>& sizes);
 
 /// Done trials of the folder that are not among `now`: they stay in the tables.
 std::vector<sweep::Trial> done_besides(const sweep::Store& store, const std::vector<sweep::Trial>& now);

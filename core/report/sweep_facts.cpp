@@ -259,10 +259,15 @@ std::string verdict(const SweepFacts& facts) {
   };
   const double pooled = std::sqrt((squares(a) + squares(b)) / free);
   const std::string of = fmt::format("the pooled sample deviation of their {} and {} trials", a.count, b.count);
+  if (pooled == 0)
+    return fmt::format(
+        "The second, {}, is {:.2g} behind. Repeats gave equal numbers: nothing here depends on the seed, so they say nothing of "
+        "the "
+        "spread.",
+        second, gap);
   if (gap <= pooled)
     return fmt::format("Within the spread: the second, {}, is {:.2g} behind in the mean, and {} is {:.2g}.", second, gap, of,
                        pooled);
-  if (pooled == 0) return fmt::format("More than the spread: the second, {}, is {:.2g} behind, and {} is 0.", second, gap, of);
   return fmt::format("{} the spread: the second, {}, is {:.2g} behind in the mean, {:.1f} times {}, {:.2g}.",
                      gap > 2 * pooled ? "More than" : "A little more than", second, gap, gap / pooled, of, pooled);
 }

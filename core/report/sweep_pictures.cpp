@@ -115,7 +115,7 @@ SweepPictures read_sweep_pictures(const SweepFacts& facts) {
   note(grid.notes, other_captions, "other captions were drawn; they are on the trial's own page");
   note(grid.notes, other_teacher, "its data or teacher are others than the rows above show");
   if (!grid.trials.empty()) {
-    note(grid.notes, without, why.empty() ? "of these no first trial has drawn pictures yet" : why);
+    note(grid.notes, without, why.empty() ? "no pictures yet" : why);
   } else if (grid.notes.empty()) {
     grid.why_none = !why.empty()                           ? why
                     : !facts.results.rules.workers.reports ? "[workers] reports = false: no trial draws any"

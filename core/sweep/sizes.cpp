@@ -13,6 +13,7 @@
 #include "core/base/progress.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
+#include "core/train/fingerprint.h"
 #include "core/train/measure_step.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
@@ -84,6 +85,20 @@ void check_rules(const Rules& rules, const Opened& opened) {
   errors.throw_if_any();
 }
 
+std::map<std::string, std::string> inputs_of(const Opened& opened) {
+  const train::Recipe& recipe = opened.recipe;
+  std::map<std::string, std::string> paths;  // name of the fingerprint → path
+  if (recipe.teacher) paths["teacher"] = recipe.teacher->string();
+  if (recipe.student) paths["student"] = recipe.student->string();
+  for (size_t i = 0; i < recipe.stages.size(); ++i)
+    if (recipe.stages[i].teacher) paths[train::name_of_stage_teacher(i)] = recipe.stages[i].teacher->string();
+  std::string& data = paths["data"] = recipe.data.path.string();
+  for (const fs::path& file : recipe.data.files) data += (data.empty() ? "" : ", ") + file.string();
+  std::map<std::string, std::string> inputs;
+  for (const auto& [name, print] : train::fingerprints_of(recipe, opened.models)) inputs[paths.at(name)] = print;
+  return inputs;
+}
+
 TrialSize size_of_trial(train::Recipe recipe, const Rules& rules, const MakeServices& make) {
   Opened opened(std::move(recipe), make);
   check_rules(rules, opened);
@@ -97,7 +112,8 @@ TrialSize size_of_trial(train::Recipe recipe, const Rules& rules, const MakeServ
           .student_bytes = needs.student_bytes,
           .step_flops = needs.step_flops,
           .shared_batch_bytes = needs.shared_batch_bytes,
-          .held_out_batches = opened.source->validation_batches()};
+          .held_out_batches = opened.source->validation_batches(),
+          .inputs = inputs_of(opened)};
 }
 
 std::string duration(double seconds) {
@@ -121,7 +137,8 @@ int64_t shared_steps(const std::vector<Trial>& trials) {
 }  // namespace
 
 std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::function<train::Recipe(size_t)>& recipe_at,
-                                   const Rules& rules, const MakeServices& services, ErrorList& errors) {
+                                   const std::vector<bool>& skip, const Rules& rules, const MakeServices& services,
+                                   ErrorList& errors) {
   struct Fault {
     std::string trial;
     size_t more = 0;
@@ -133,6 +150,8 @@ std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::
   Progress progress("looking at the trials", trials.size());
   for (size_t i = 0; i < trials.size(); ++i) {
     check_interrupt();
+    progress.add(1);
+    if (!skip.empty() && skip[i]) continue;
     const auto [at, fresh] = looked_at.emplace(structure_key(trials[i]), std::pair(i, std::string()));
     if (fresh) try {
         sizes[i] = size_of_trial(recipe_at(i), rules, services);
@@ -148,7 +167,6 @@ std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::
       else
         ++known->second.more;
     }
-    progress.add(1);
   }
   for (const std::string& text : order) {
     const Fault& fault = faults[text];

@@ -17,15 +17,17 @@ struct TrialSize {
   double step_flops = 0;
   uint64_t shared_batch_bytes = 0;  // what [share] keeps of a batch
   int64_t held_out_batches = 0;
+  std::map<std::string, std::string> inputs;  // a model's or the data's path → what is there, as train::fingerprints_of
 };
 
 /// Goes through each trial as a run goes at its start: opens models and data, asks the pruners, builds the losses, plans the
 /// memory. Trials that differ only in numbers which change none of that (rates, weights) are looked at once. Faults go to
 /// `errors`, each once, with a trial that has it. Cost: a few ms for a small UNet, up to seconds for SDXL, for each structure.
 /// `recipe_at` gives the recipe of a trial with the places of its file, for messages. The objective, and what a stop rule looks
-/// at, must be there.
+/// at, must be there. Those in `skip`, where given, are not looked at and have no size.
 std::vector<TrialSize> size_trials(const std::vector<Trial>& trials, const std::function<train::Recipe(size_t)>& recipe_at,
-                                   const Rules& rules, const MakeServices& services, ErrorList& errors);
+                                   const std::vector<bool>& skip, const Rules& rules, const MakeServices& services,
+                                   ErrorList& errors);
 
 /// What keeps a trial from being run, "" when nothing does, as `size_trials` finds it. `looked_at`: what is known of structures,
 /// added to.

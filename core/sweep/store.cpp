@@ -59,6 +59,21 @@ std::string Store::sweep_text() const { return read_text(folder_ / "sweep.toml")
 
 Rules Store::rules() const { return rules_from_json(read_text(folder_ / "rules.json"), (folder_ / "rules.json").string()); }
 
+std::map<std::string, std::string> Store::inputs() const {
+  const fs::path file = folder_ / "inputs.json";
+  std::map<std::string, std::string> inputs;
+  if (!fs::exists(file)) return inputs;
+  const Json json = Json::parse(read_text(file), nullptr, false);
+  if (!json.is_object()) throw UserError("[" + file.string() + "] does not hold a sweep's inputs");
+  for (const auto& [path, print] : json.items())
+    if (print.is_string()) inputs[path] = print.get<std::string>();
+  return inputs;
+}
+
+void Store::write_inputs(const std::map<std::string, std::string>& inputs) const {
+  write_text(folder_ / "inputs.json", Json(inputs).dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
 std::vector<Trial> Store::trials() const {
   const fs::path file = folder_ / "list.jsonl";
   if (!fs::is_regular_file(file)) throw UserError("[" + folder_.string() + "] is no sweep's folder (it has no list.jsonl)");

@@ -5,6 +5,7 @@
 //   DIR/list.jsonl              every trial with its resolved recipe
 //   DIR/search.json             of a search: what it may choose from, and its base recipe
 //   DIR/rules.json              how trials are judged and run
+//   DIR/inputs.json             fingerprints of the models and data that they name
 //   DIR/trials/<id>/            a run folder
 //   DIR/state/<id>.claim        held by whoever runs the trial; a JSON line for each start and end; its time is a sign of life
 //   DIR/state/<id>.done         its outcome, once
@@ -16,6 +17,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,6 +69,9 @@ class Store {
   void write_list(const std::vector<Trial>& trials) const;
   std::string sweep_text() const;
   Rules rules() const;
+  /// What lay at the paths that the trials name when the sweep was begun: path → fingerprint. Empty where nothing is known.
+  std::map<std::string, std::string> inputs() const;
+  void write_inputs(const std::map<std::string, std::string>& inputs) const;
   /// Errors: UserError when it is no sweep's folder.
   std::vector<Trial> trials() const;
 

@@ -233,6 +233,22 @@ TEST(SweepCli, a_second_controller_is_refused_and_changes_nothing) {
   EXPECT_EQ(sweep(run, "t.toml", "out").exit_code, 0) << "done trials besides are no change of the file";
 }
 
+TEST(SweepCli, data_that_was_replaced_at_its_path_is_noticed) {
+  const DistillRun run("sweep_inputs");
+  std::filesystem::copy_file(kDistillCase + "/step_0.safetensors", run.path("batch.safetensors"));
+  run.write_recipe("[train]\nbatch_size = 2\nsteps = 2\n", "[data]\nsource = \"tensors\"\nfiles = [\"batch.safetensors\"]\n");
+  run.write("s.toml", kTwoRates);
+  ASSERT_EQ(sweep(run, "s.toml", "out").exit_code, 0);
+  std::filesystem::copy_file(kDistillCase + "/step_1.safetensors", run.path("batch.safetensors"),
+                             std::filesystem::copy_options::overwrite_existing);
+  std::string more = kTwoRates;
+  more.replace(more.find("1e-4]"), 5, "1e-4, 1e-5]");
+  run.write("s.toml", more);
+  const CommandResult result = sweep(run, "s.toml", "out", {"--extend"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("batch.safetensors] is not what it was when the sweep in"));
+}
+
 TEST(SweepCli, losses_that_vary_need_an_objective) {
   const DistillRun run("sweep_objective");
   write_sweep_base(run);
