@@ -32,7 +32,8 @@ class SweepFileTest : public ::testing::Test {
   ~SweepFileTest() override { fs::remove_all(folder_); }
 
   std::vector<Trial> trials(const std::string& text, const std::string& name = "s.toml") {
-    write_text(folder_ / name, "base = \"" + (folder_ / "recipe.toml").string() + "\"\n" + text);
+    write_text(folder_ / name,
+               "base = \"" + (folder_ / "recipe.toml").string() + "\"\n" + text + "[objective]\nmetric = \"output\"\n");
     ErrorList errors;
     file_ = read_sweep_file(folder_ / name, errors);
     std::vector<Trial> made = make_trials(
@@ -57,7 +58,7 @@ TEST_F(SweepFileTest, trials_are_the_cross_product_in_the_order_of_the_file) {
               ElementsAre("steps=5 lr=0.001", "steps=6 lr=0.0001"));
   EXPECT_THAT(labels(trials("repeats = 2\n[[list]]\nname = \"a\"\n\"loss.1.weight\" = 0.1\n[[list]]\nname = \"b\"\nloss = "
                             "[{ use = \"espalier.loss.task\" }]\n")),
-              ElementsAre("a weight=0.1 seed=7", "a weight=0.1 seed=8", "b seed=7", "b seed=8"));
+              ElementsAre("a loss.1.weight=0.1 seed=7", "a loss.1.weight=0.1 seed=8", "b seed=7", "b seed=8"));
   EXPECT_THAT(labels(trials("[grid]\n\"train.steps\" = [5, 6]\n\"train.seed\" = [1, 2]\n[[exclude]]\n\"train.steps\" = 6\n"
                             "\"train.seed\" = [2, 3]\n")),
               ElementsAre("steps=5 seed=1", "steps=5 seed=2", "steps=6 seed=1"));
