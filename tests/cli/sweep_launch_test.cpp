@@ -203,7 +203,7 @@ TEST_F(SweepLaunch, a_slurm_array_completes_all_trials_and_a_second_look_submits
 TEST_F(SweepLaunch, who_stops_looking_leaves_the_job_and_who_looks_again_does_not_submit_it_twice) {
   slurm_.make("wait");
   const CommandResult left =
-      run_command({"/usr/bin/timeout", "--preserve-status", "-s", "INT", "4", ESPALIER_BUILD_DIR "/bin/espalier", "sweep",
+      run_command({"/usr/bin/timeout", "--preserve-status", "-s", "INT", "12", ESPALIER_BUILD_DIR "/bin/espalier", "sweep",
                    run_.path("sweep.toml").string(), "--out", run_.path("out").string(), "--launcher", "slurm"},
                   {slurm_.path_with_it()});
   EXPECT_EQ(left.exit_code, 3) << left.err;
