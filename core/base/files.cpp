@@ -152,7 +152,7 @@ void require_free_space(const fs::path& folder, uint64_t need_bytes) {
   const uint64_t free_bytes = static_cast<uint64_t>(volume.f_bavail) * volume.f_frsize;
   if (free_bytes < need_bytes)
     throw NoSpaceError(folder.string() + ": not enough space on this volume: need " + human_bytes(need_bytes) + ", free " +
-                    human_bytes(free_bytes));
+                       human_bytes(free_bytes));
 }
 
 AtomicFile::AtomicFile(fs::path target, Existing existing, uint64_t need_bytes)
