@@ -28,7 +28,7 @@ def write_files(work, steps):
     text = (f'[teacher]\nmodel = "{ROOT}/examples/emoji/teacher"\n[data]\nsource = "cache"\npath = "{ROOT}/build/emoji-cache"\nvalidation_rows = 8\n'
             "[train]\nbatch_size = 8\n[train.optimizer]\nlr = 3e-4\n[train.lr_schedule]\nuse = \"cosine\"\nper = \"stage\"\n")
     (work / "recipe.toml").write_text(f"loss = {toml(base['loss'])}\nstage = {toml(base['stage'])}\n" + text)
-    (work / "sweep.toml").write_text(f'base = "recipe.toml"\n[grid]\n"loss.2" = {toml(feature)}\n[workers]\nreports = false\n')
+    (work / "sweep.toml").write_text(f'base = "recipe.toml"\n[grid]\n"loss.2" = {toml(feature)}\n[objective]\nmetric = "val/output"\n[workers]\nreports = false\n')
     return feature
 
 
