@@ -154,6 +154,9 @@ class PluginBackend final : public lower::Backend {
   std::unique_ptr<lower::DeviceMemory> allocate(uint64_t bytes) override {
     return std::make_unique<PluginMemory>(device_, bytes);
   }
+  void copy(void* to, const void* from, uint64_t bytes) override {
+    checked(device_->who, "copy", [&] { return device_->table->copy(device_->handle, to, from, bytes); });
+  }
   std::shared_ptr<lower::DeviceParam> make_param(const lower::HostParam& param) override {
     return std::make_shared<PluginParam>(device_, param);
   }

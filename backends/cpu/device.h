@@ -113,7 +113,7 @@ struct Packed {
   const void* data = nullptr;
   int32_t dtype = ESP_F32;
   /// From element `first` on.
-  Packed from(int64_t first) const { return {static_cast<const char*>(data) + first * dtype_bytes(dtype), dtype}; }
+  Packed from(int64_t first) const { return {static_cast<const char*>(data) + first * esp::dtype_bytes(dtype), dtype}; }
 };
 
 /// Packs a weight in `parts` equal parts of `part_floats` and hands them on: use(first, last, packed) with parts [first, last)
@@ -125,7 +125,7 @@ void with_packed(Device& device, const Weight& weight, const std::string& layout
                  PackPart&& pack_part, Use&& use) {
   if (weight.param && weight.param->keeps_copies(parts * part_floats * 4)) {
     const int32_t dtype = exact ? weight.dtype : int32_t{ESP_F32};
-    const int64_t part_bytes = part_floats * dtype_bytes(dtype);
+    const int64_t part_bytes = part_floats * esp::dtype_bytes(dtype);
     const void* packed = weight.param->find(layout);
     if (!packed) {
       char* fresh = weight.param->add(layout, parts * part_bytes);

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "espalier/graph.h"
+#include <espalier/sdk/backend.hpp>
 
 #if defined(__F16C__)
 #include <immintrin.h>
@@ -69,25 +69,6 @@ void narrow_as(const float* from, int64_t count, void* to) {
 
 }  // namespace
 
-int64_t dtype_bytes(int32_t dtype) {
-  switch (dtype) {
-    case ESP_F64:
-    case ESP_I64:
-      return 8;
-    case ESP_F32:
-    case ESP_I32:
-      return 4;
-    case ESP_F16:
-    case ESP_BF16:
-      return 2;
-    case ESP_U8:
-    case ESP_BOOL:
-      return 1;
-    default:
-      return 0;
-  }
-}
-
 float half_to_float(uint16_t bits) {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t rest = bits & 0x7fffu;
@@ -116,7 +97,7 @@ uint16_t float_to_bfloat(float value) {
 }
 
 void widen(const void* from, int32_t dtype, int64_t first, int64_t count, float* to) {
-  const char* at = static_cast<const char*>(from) + first * dtype_bytes(dtype);
+  const char* at = static_cast<const char*>(from) + first * esp::dtype_bytes(dtype);
   switch (dtype) {
     case ESP_F32:
       std::memcpy(to, at, static_cast<size_t>(count) * 4);

@@ -5,8 +5,6 @@
 
 namespace espalier::cpu {
 
-/// Bytes of one element of an esp dtype; 0 for none.
-int64_t dtype_bytes(int32_t dtype);
 /// `count` elements of `dtype` from index `first` of `from`, as f32. `from` may have any alignment. Exact for f16, bf16,
 /// f32, u8 and bool; i32, i64, f64 round to nearest.
 void widen(const void* from, int32_t dtype, int64_t first, int64_t count, float* to);

@@ -11,6 +11,7 @@
 #include "core/base/progress.h"
 #include "core/exec/gated_calls.h"
 #include "core/exec/reference_call.h"
+#include "core/exec/staging.h"
 
 namespace espalier::exec {
 namespace {
@@ -107,7 +108,7 @@ void Executor::make_constants() {
 }
 
 void Executor::allocate_arena() {
-  bool any_reference = !list_.copies.empty();
+  bool any_reference = false;
   for (const Call& call : list_.calls) any_reference = any_reference || !call.on_backend;
   if (backend_ != nullptr && any_reference && !backend_->host_accessible())
     throw UnsupportedError("[" + backend_->name() +
@@ -115,6 +116,7 @@ void Executor::allocate_arena() {
   if (backend_ != nullptr) {
     device_arena_ = backend_->allocate(list_.arena_bytes);
     arena_ = device_arena_->data();
+    if (!backend_->host_accessible()) staging_ = std::make_unique<Staging>(list_, *backend_, constant_data_);
   } else {
     host_arena_ = std::make_unique<HostBuffer>(list_.arena_bytes);
     arena_ = host_arena_->data;
@@ -189,6 +191,10 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
     if (options_.interruptible) check_interrupt();
   };
   const auto is_zero = [&](const InputGate& gate) { return static_cast<const float*>(inputs[gate.input])[gate.element] == 0; };
+  if (staging_ != nullptr) staging_->upload(inputs);
+  const std::vector<const void*>& device_inputs = staging_ ? staging_->inputs() : inputs;
+  const std::vector<void*>& device_outputs = staging_ ? staging_->outputs() : outputs;
+  const std::vector<const void*>& device_constants = staging_ ? staging_->constants() : constant_data_;
   for (const Segment& segment : segments_) {
     stop_if_asked();
     if (std::any_of(segment.gates.begin(), segment.gates.end(), is_zero)) {
@@ -196,7 +202,7 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
       continue;
     }
     if (segment.executable != nullptr) {
-      segment.executable->run(arena_, inputs, outputs, constant_data_, params_);
+      segment.executable->run(arena_, device_inputs, device_outputs, device_constants, params_);
       if (options_.timed) {
         const std::vector<double> ms = segment.executable->last_call_ms();
         if (ms.size() != segment.last - segment.first)
@@ -215,7 +221,9 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
       advance(1, list_.graph->node(list_.calls[i].node).path);
     }
   }
+  if (staging_ != nullptr) staging_->download(outputs);
   for (const lower::OutputCopy& copy : list_.copies) {
+    if (staging_ != nullptr && (copy.from.space == Space::kInput || copy.from.space == Space::kOutput)) continue;
     const TensorType& type = list_.graph->type(list_.outputs[copy.output]);
     const void* from = address(copy.from, inputs, outputs);
     if (from == outputs[copy.output]) continue;  // state that an in-place op updated

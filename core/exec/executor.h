@@ -15,6 +15,8 @@
 
 namespace espalier::exec {
 
+class Staging;
+
 /// Parameters that several executors share: packed once, whatever the number of graphs that read them.
 struct SharedParams {
   std::map<std::string, std::shared_ptr<lower::DeviceParam>> by_name;
@@ -73,6 +75,7 @@ class Executor {
   std::vector<const void*> constant_data_;
   std::unique_ptr<lower::DeviceMemory> device_arena_;
   std::unique_ptr<HostBuffer> host_arena_;
+  std::unique_ptr<Staging> staging_;  // null where the host reads the device's memory
   void* arena_ = nullptr;
   std::vector<Segment> segments_;
   std::vector<double> call_ms_;

@@ -3,6 +3,7 @@
 // the C ABI, tests implement it in C++. core links no backend.
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -64,6 +65,8 @@ class Backend {
   virtual bool host_accessible() const = 0;  // buffers are ordinary memory
   virtual KernelChoice support(const OpCall& call, const std::string& path, const std::vector<bool>& is_param) = 0;
   virtual std::unique_ptr<DeviceMemory> allocate(uint64_t bytes) = 0;
+  /// `bytes` from one place to another, each in memory of the device or of the host. Returns when it is done.
+  virtual void copy(void* to, const void* from, uint64_t bytes) { std::memcpy(to, from, bytes); }
   virtual std::shared_ptr<DeviceParam> make_param(const HostParam& param) = 0;
   /// Compiles calls [first, last) of `list`, all of which it accepted. `timed` asks for last_call_ms.
   virtual std::unique_ptr<Executable> compile(const CallList& list, size_t first, size_t last, bool timed) = 0;

@@ -17,21 +17,24 @@
 
 namespace espalier::testing {
 
-/// A plugin of the build tree. The registry loads it once for the process.
-inline const plugins::Component& backend_component(const std::string& name) {
+/// A plugin of the build tree, in `file` of it (empty: where plugins go). The registry loads it once for the process.
+inline const plugins::Component& backend_component(const std::string& name, const std::string& file = "") {
   static std::map<std::string, std::unique_ptr<plugins::Registry>> registries;
-  auto& registry = registries[name];
+  auto& registry = registries[name + file];
   if (!registry) {
     plugins::SearchRequest request;
-    request.files.push_back(std::string(ESPALIER_BUILD_DIR) + "/plugins/" + name + ".esp.so");
+    request.files.push_back(std::string(ESPALIER_BUILD_DIR) + "/" + (file.empty() ? "plugins/" + name + ".esp.so" : file));
     registry = std::make_unique<plugins::Registry>(request);
   }
   return registry->find_backend(name);
 }
+/// The cuda backend with a double in place of NVIDIA's libraries.
+inline constexpr const char* kCudaDouble = "test_plugins/cuda_double.esp.so";
 
 /// Opens it with `sets`, each "key=value".
-inline std::shared_ptr<lower::Backend> open_backend(const std::string& name, const std::vector<std::string>& sets) {
-  const plugins::Component& component = backend_component(name);
+inline std::shared_ptr<lower::Backend> open_backend(const std::string& name, const std::vector<std::string>& sets,
+                                                    const std::string& file = "") {
+  const plugins::Component& component = backend_component(name, file);
   ErrorList errors;
   plugins::ParamInput input;
   input.sets = sets;

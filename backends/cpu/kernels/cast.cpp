@@ -20,7 +20,7 @@ class Cast final : public Step {
       for (int64_t i = begin; i < end; i += kRun) {
         const int64_t run = std::min(kRun, end - i);
         widen(x, from_, i, run, wide);
-        narrow(wide, run, to_, out + i * dtype_bytes(to_));
+        narrow(wide, run, to_, out + i * esp::dtype_bytes(to_));
       }
     });
   }

@@ -24,7 +24,7 @@ void copy_run(const char* from, int64_t step, char* to, int64_t count) {
 class StridedCopy : public Step {
  public:
   StridedCopy(const Node& node, std::vector<int64_t> steps, int64_t start = 0)
-      : bytes_(dtype_bytes(node.out().dtype)), start_(start) {
+      : bytes_(esp::dtype_bytes(node.out().dtype)), start_(start) {
     std::vector<Axis<1>> axes;
     for (size_t i = 0; i < steps.size(); ++i) axes.push_back({node.out().dims[i], {steps[i]}});
     axes_ = merge_axes(axes);
@@ -103,7 +103,7 @@ class Concat final : public Step {
     const int64_t axis = axis_of(node.integer("axis"), node.out().rank);
     for (int64_t i = 0; i < axis; ++i) rows_ *= node.out().dims[i];
     for (size_t i = 0; i < node.inputs(); ++i) {
-      int64_t bytes = dtype_bytes(node.out().dtype);
+      int64_t bytes = esp::dtype_bytes(node.out().dtype);
       for (int64_t d = axis; d < node.out().rank; ++d) bytes *= node.in(i).dims[d];
       part_bytes_.push_back(bytes);
       row_bytes_ += bytes;

@@ -115,6 +115,7 @@ typedef struct esp_backend_vtable {
   esp_status (*allocate)(esp_device* device, uint64_t bytes, esp_memory** out);
   void* (*memory_data)(esp_memory* memory);
   void (*free_memory)(esp_memory* memory);
+  /* [main] Each side in memory of the device or of the host, within one allocation. Done when it returns. */
   esp_status (*copy)(esp_device* device, void* to, const void* from, uint64_t bytes);
   /* [main] Parameters live outside executables and are shared by them. Cheap: packing happens at compile or first run. */
   esp_status (*make_param)(esp_device* device, const esp_host_param* param, esp_device_param** out);

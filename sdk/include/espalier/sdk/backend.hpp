@@ -29,6 +29,25 @@ inline int64_t elements(const esp_tensor_type& type) {
   for (int32_t i = 0; i < type.rank; ++i) count *= type.dims[i];
   return count;
 }
+/// Bytes of one element; 0 for none.
+inline int64_t dtype_bytes(int32_t dtype) {
+  switch (dtype) {
+    case ESP_F64:
+    case ESP_I64:
+      return 8;
+    case ESP_F32:
+    case ESP_I32:
+      return 4;
+    case ESP_F16:
+    case ESP_BF16:
+      return 2;
+    case ESP_U8:
+    case ESP_BOOL:
+      return 1;
+    default:
+      return 0;
+  }
+}
 /// Extent of dimension `i`; negative counts from the end.
 inline int64_t dim(const esp_tensor_type& type, int i) { return type.dims[i < 0 ? i + type.rank : i]; }
 inline bool same_shape(const esp_tensor_type& a, const esp_tensor_type& b) {
@@ -42,6 +61,7 @@ class node {
   std::string_view op() const { return view(node_.op); }
   std::string_view path() const { return view(node_.path); }
   size_t inputs() const { return node_.input_count; }
+  size_t outputs() const { return node_.output_count; }
   const esp_tensor_type& in(size_t i) const {
     if (i >= node_.input_count) throw std::out_of_range("operand " + std::to_string(i) + " of " + std::string(op()));
     return node_.inputs[i];
@@ -191,8 +211,11 @@ class table_executable {
         out[k] = const_cast<void*>(locate(call.outputs[k], arena, bindings));  // results are the run's to write
       const auto begin = std::chrono::steady_clock::now();
       call.work->run(device_, {in.data(), out.data(), params.data(), arena + call.workspace_offset});
-      if (timed_) times_[i] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+      if (!timed_) continue;
+      finish();
+      times_[i] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
     }
+    finish();
   }
   bool timed() const { return timed_; }
   const std::vector<double>& times() const { return times_; }
@@ -203,6 +226,9 @@ class table_executable {
     std::vector<esp_place> inputs, outputs;
     uint64_t workspace_offset = 0;
   };
+  void finish() {
+    if constexpr (requires { device_.finish_run(); }) device_.finish_run();
+  }
   static const void* locate(const esp_place& place, const char* arena, const esp_bindings& bindings) {
     switch (place.space) {
       case ESP_SPACE_ARENA:
@@ -229,7 +255,8 @@ class table_executable {
 ///   std::string_view prefer() const;                   a kernel name to try first, or empty
 ///   types param, memory (with data()), run_scope (made from Device& around each run);
 ///   std::unique_ptr<memory> allocate(uint64_t); std::unique_ptr<param> make_param(const esp_host_param&);
-///   void copy(void* to, const void* from, uint64_t bytes).
+///   void copy(void* to, const void* from, uint64_t bytes);
+///   void finish_run(), where steps only start work: returns when all that was started has ended.
 template <typename Component, typename Device>
 class backend {
  public:

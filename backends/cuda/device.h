@@ -1,0 +1,91 @@
+#pragma once
+// What an opened device is: the seam, parameters with their copies in device memory, and the kernel table.
+
+#include <espalier/sdk/backend.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "backends/cuda/seam.h"
+
+namespace espalier::cuda {
+
+class Device;
+
+/// A block of device memory.
+class Memory {
+ public:
+  Memory(Seam& seam, uint64_t bytes) : seam_(&seam), data_(seam.allocate(bytes)) {}
+  ~Memory() { seam_->release(data_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  void* data() const { return data_; }
+
+ private:
+  Seam* seam_;
+  void* data_;
+};
+
+/// How a copy of a parameter lies in memory: as in the file, or a filter [o,c,kh,kw] as [o,kh,kw,c].
+enum class Layout { kFile, kChannelsLast };
+
+/// A parameter of the model: the file's bytes on the host, and copies on the device, one for each element type and layout.
+class Param {
+ public:
+  explicit Param(const esp_host_param& host) : host_(host) {}
+  const esp_tensor_type& type() const { return host_.type; }
+  /// The copy, uploaded and converted when it is first asked for. A mapped parameter's lasts until the end of the run.
+  const void* get(Device& device, int32_t dtype, Layout layout);
+  void end_of_run();
+
+ private:
+  esp_host_param host_;
+  std::map<std::pair<int32_t, Layout>, std::unique_ptr<Memory>> copies_;
+};
+
+class Device {
+ public:
+  using param = Param;
+  using memory = Memory;
+
+  explicit Device(std::unique_ptr<Seam> seam) : seam_(std::move(seam)) {}
+
+  static const esp::kernel_table<Device>& kernels();
+  std::string_view prefer() const { return {}; }
+  std::unique_ptr<Memory> allocate(uint64_t bytes) { return std::make_unique<Memory>(*seam_, bytes); }
+  std::unique_ptr<Param> make_param(const esp_host_param& host) { return std::make_unique<Param>(host); }
+  /// Either side may be the host's.
+  void copy(void* to, const void* from, uint64_t bytes);
+
+  /// Around every run: executables of one device take turns.
+  class run_scope {
+   public:
+    explicit run_scope(Device& device) : lock_(device.run_mutex_) {}
+
+   private:
+    std::lock_guard<std::mutex> lock_;
+  };
+  /// Waits for the stream, then lets mapped parameters go.
+  void finish_run();
+
+  Seam& seam() const { return *seam_; }
+  Stream stream() const { return seam_->stream(); }
+  /// Remembers a parameter whose copy lasts for this run only.
+  void lend(Param& param) { lent_.push_back(&param); }
+
+ private:
+  std::unique_ptr<Seam> seam_;
+  std::vector<Param*> lent_;
+  std::mutex run_mutex_;
+};
+
+using Node = esp::node;
+using Verdict = esp::verdict;
+using Operands = esp::operands<Device>;
+using Kernel = esp::kernel<Device>;
+using Step = esp::step<Device>;
+using StepPtr = std::unique_ptr<Step>;
+
+}  // namespace espalier::cuda
