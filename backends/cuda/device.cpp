@@ -43,6 +43,16 @@ void Device::copy(void* to, const void* from, uint64_t bytes) {
   seam_->synchronise();
 }
 
+const float* Device::constant(const std::string& name, std::vector<float> (*make)()) {
+  std::unique_ptr<Memory>& memory = constants_[name];
+  if (!memory) {
+    const std::vector<float> values = make();
+    memory = std::make_unique<Memory>(*seam_, values.size() * sizeof(float));
+    seam_->upload(memory->data(), values.data(), values.size() * sizeof(float));
+  }
+  return static_cast<const float*>(memory->data());
+}
+
 void Device::finish_run() {
   seam_->synchronise();
   for (Param* param : lent_) param->end_of_run();

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -72,11 +73,14 @@ class Device {
 
   Seam& seam() const { return *seam_; }
   Stream stream() const { return seam_->stream(); }
+  /// Numbers in device memory that are made once and stay.
+  const float* constant(const std::string& name, std::vector<float> (*make)());
   /// Remembers a parameter whose copy lasts for this run only.
   void lend(Param& param) { lent_.push_back(&param); }
 
  private:
   std::unique_ptr<Seam> seam_;
+  std::map<std::string, std::unique_ptr<Memory>> constants_;
   std::vector<Param*> lent_;
   std::mutex run_mutex_;
 };

@@ -15,8 +15,7 @@ struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Run {
 
 /// out[i] = f(x[i]...) as f32, in runs of eight.
 template <typename F, typename Out, typename... In>
-__global__ void __launch_bounds__(kMapThreads)
-    map_kernel(F f, int64_t count, Out* __restrict__ out, const In* __restrict__... in) {
+__global__ void __launch_bounds__(kMapThreads) map_kernel(F f, int64_t count, Out* out, const In*... in) {
   constexpr int kEach = 8;
   const int64_t begin = (static_cast<int64_t>(blockIdx.x) * kMapThreads + threadIdx.x) * kEach;
   if (begin >= count) return;

@@ -2,7 +2,7 @@
 // the library's GELU epilogue is the tanh form.
 
 #include "backends/cuda/kernels/geglu.h"
-#include "backends/cuda/ops/ops.h"
+#include "backends/cuda/ops/planned.h"
 
 namespace espalier::cuda::ops {
 namespace {
@@ -22,37 +22,29 @@ MatmulShape shape_of(const Node& node) {
   shape.adds_c = node.op() == "linear_add";
   return shape;
 }
-bool splits(const Node& node) { return node.op() == "linear_geglu"; }
-/// Of the product before geglu.
-uint64_t wide_bytes(const MatmulShape& shape) {
-  return (static_cast<uint64_t>(shape.m * shape.n * esp::dtype_bytes(shape.dtype)) + 255) / 256 * 256;
-}
 
 class Linear final : public Step {
  public:
   Linear(Device& device, const Node& node)
-      : shape_(shape_of(node)), splits_(splits(node)), plan_(device.seam().plan(shape_).plan) {}
+      : shape_(shape_of(node)), splits_(node.op() == "linear_geglu"), plan_(device.seam().plan(shape_).plan) {}
 
-  static Verdict accepts(const Device& device, const Node& node) {
-    if (Verdict answer = accepts_floats(device, node); !answer) return answer;
-    const Planned<MatmulOperands> planned = device.seam().plan(shape_of(node));
-    return planned.plan ? Verdict::ok() : Verdict::no(planned.refusal);
-  }
+  /// linear_geglu's product before it is halved comes first.
   static uint64_t workspace(const Device& device, const Node& node) {
-    const MatmulShape shape = shape_of(node);
-    return device.seam().plan(shape).plan->workspace_bytes() + (splits(node) ? wide_bytes(shape) : 0);
+    return plan_workspace<shape_of>(device, node) + (node.op() == "linear_geglu" ? wide_bytes(shape_of(node)) : 0);
   }
   void run(Device& device, const Operands& at) override {
     const auto get = [&](size_t i) { return data(device, at, i, shape_.dtype); };
     void* const wide = splits_ ? at.workspace : at.out[0];
-    void* const scratch = splits_ ? static_cast<char*>(at.workspace) + wide_bytes(shape_) : at.workspace;
-    plan_->run(device.stream(),
-               {get(kWeight), get(kX), shape_.adds_c ? get(kResidual) : nullptr, shape_.has_bias ? get(kBias) : nullptr, wide},
-               scratch);
+    void* const scratch = static_cast<char*>(at.workspace) + (splits_ ? wide_bytes(shape_) : 0);
+    const void* const residual = shape_.adds_c ? get(kResidual) : nullptr;
+    const void* const bias = shape_.has_bias ? get(kBias) : nullptr;
+    plan_->run(device.stream(), {get(kWeight), get(kX), residual, bias, wide}, scratch);
     if (splits_) kernels::geglu(device.stream(), shape_.dtype, wide, at.out[0], shape_.n, shape_.m / 2);
   }
 
  private:
+  static uint64_t wide_bytes(const MatmulShape& shape) { return rounded(bytes_of(shape.m * shape.n, shape.dtype)); }
+
   MatmulShape shape_;
   bool splits_;
   PlanPtr<MatmulOperands> plan_;
@@ -61,9 +53,10 @@ class Linear final : public Step {
 }  // namespace
 
 std::span<const Kernel> linear() {
-  static constexpr Kernel kKernels[] = {{"linear", "cublaslt", Linear::accepts, make_planned<Linear>, Linear::workspace},
-                                        {"linear_add", "cublaslt", Linear::accepts, make_planned<Linear>, Linear::workspace},
-                                        {"linear_geglu", "cublaslt", Linear::accepts, make_planned<Linear>, Linear::workspace}};
+  static constexpr Kernel kKernels[] = {
+      {"linear", "cublaslt", accepts_planned<shape_of>, make_planned<Linear>, Linear::workspace},
+      {"linear_add", "cublaslt", accepts_planned<shape_of>, make_planned<Linear>, Linear::workspace},
+      {"linear_geglu", "cublaslt", accepts_planned<shape_of>, make_planned<Linear>, Linear::workspace}};
   return kKernels;
 }
 
