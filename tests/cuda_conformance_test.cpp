@@ -81,6 +81,18 @@ TEST(CudaConformance, what_it_does_not_take_in_f32_is_known) {
   EXPECT_EQ(refused, (std::set<std::string>{"adafactor", "adafactor_vector", "attention", "attention_grad", "cast"}));
 }
 
+TEST(CudaConformance, group_norm_of_a_large_mean_or_an_odd_first_value_keeps_its_digits) {
+  for (const double odd : {100.0, 0.0, 3000.0}) {
+    Case c =
+        make_case(*ops::find("group_norm"), 0,
+                  {.inputs = {f32({2, 20, 21, 12}), f32({12}), f32({12})}, .attrs = {{"groups", int64_t{3}}}, .tolerance = 2e-5});
+    for (double& value : c.data[0]) value += 100;
+    for (size_t channel = 0; channel < 12; ++channel) c.data[0][channel] = odd;
+    c.data[0] = to_doubles(DType::kF32, to_bytes(DType::kF32, c.data[0]));
+    expect_close(c, run_one_op(cuda(), c.call, c.data), reference(c));
+  }
+}
+
 TEST(CudaConformance, adamw8bit_gives_the_bits_of_the_cpu_backend) {
   const auto cpu = open_backend("cpu", {}), device = cuda();
   const std::vector<Sample> samples = (*ops::find("adamw8bit")->samples)();

@@ -48,25 +48,44 @@ __global__ void __launch_bounds__(kChannels* kLines) channel_sums_kernel(F f, Pa
   partial[(static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y) * c + channel] = sum;
 }
 
+dim3 part_grid(const GroupShape& s) {
+  return dim3{static_cast<unsigned>((s.c + kChannels - 1) / kChannels), static_cast<unsigned>(parts_of(s)),
+              static_cast<unsigned>(s.n)};
+}
+
 template <typename F>
 void channel_sums(Stream stream, F f, const GroupShape& s, Pair* partial) {
   const int64_t parts = parts_of(s);
-  launch(stream,
-         dim3{static_cast<unsigned>((s.c + kChannels - 1) / kChannels), static_cast<unsigned>(parts), static_cast<unsigned>(s.n)},
-         dim3{kChannels, kLines, 1}, channel_sums_kernel<F>, f, partial, static_cast<int>(s.positions),
+  launch(stream, part_grid(s), dim3{kChannels, kLines, 1}, channel_sums_kernel<F>, f, partial, static_cast<int>(s.positions),
          static_cast<int>((s.positions + parts - 1) / parts), static_cast<int>(s.c));
 }
 
+/// Mean and squares about it over the positions of a part for each channel, the squares in a second look at what the caches hold:
+/// a large mean does not cancel, nor does an odd first value.
 template <typename T>
-struct AboutFirst {
-  const T* x;
-  int positions, c;
-  __device__ Pair operator()(int image, int position, int channel) const {
-    const T* of_image = x + static_cast<int64_t>(image) * positions * c;
-    const float away = widen(of_image[static_cast<int64_t>(position) * c + channel]) - widen(of_image[channel]);
-    return {away, away * away};
-  }
-};
+__global__ void __launch_bounds__(kChannels* kLines)
+    part_moments_kernel(const T* x, Pair* partial, int positions, int of_part, int c) {
+  ESP_SHARED(float, sums, kChannels* kLines);
+  const int channel = static_cast<int>(blockIdx.x * kChannels + threadIdx.x);
+  const int begin = static_cast<int>(blockIdx.y) * of_part, end = begin + of_part < positions ? begin + of_part : positions;
+  const T* of_image = x + static_cast<int64_t>(blockIdx.z) * positions * c;
+  const auto over_part = [&](auto take) {
+    float sum = 0;
+    if (channel < c)
+      for (int p = begin + static_cast<int>(threadIdx.y); p < end; p += static_cast<int>(kLines))
+        sum += take(widen(of_image[static_cast<int64_t>(p) * c + channel]));
+    __syncthreads();
+    sums[threadIdx.y * kChannels + threadIdx.x] = sum;
+    __syncthreads();
+    float all = 0;
+    for (unsigned line = 0; line < kLines; ++line) all += sums[line * kChannels + threadIdx.x];
+    return all;
+  };
+  const float mean = over_part([](float value) { return value; }) / static_cast<float>(end > begin ? end - begin : 1);
+  const float squares = over_part([mean](float value) { return (value - mean) * (value - mean); });
+  if (threadIdx.y == 0 && channel < c)
+    partial[(static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y) * c + channel] = {mean, squares};
+}
 
 template <typename T>
 struct Gradient {
@@ -87,33 +106,24 @@ struct Gradient {
   }
 };
 
-/// A thread for each (image, group): mean and 1/√(var + eps) of channels whose sums are about their first values.
-template <typename T>
-__global__ void __launch_bounds__(kThreads) moments_kernel(const Pair* partial, const T* x, Pair* out, int count, int groups,
-                                                           int width, int positions, int parts, float eps) {
+/// A thread for each (image, group): mean and 1/√(var + eps) of what its channels' parts have.
+__global__ void __launch_bounds__(kThreads) moments_kernel(const Pair* partial, Pair* out, int count, int groups, int width,
+                                                           int positions, int of_part, int parts, float eps) {
   const int at = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
   if (at >= count) return;
   const int image = at / groups, c = groups * width, begin = at % groups * width;
-  const T* first = x + static_cast<int64_t>(image) * positions * c;
-  const auto sums_of = [&](int channel) {
-    Pair sum{0, 0};
+  const auto over_parts = [&](auto take) {
+    float sum = 0;
     for (int part = 0; part < parts; ++part) {
-      const Pair one = partial[(static_cast<int64_t>(image) * parts + part) * c + channel];
-      sum.a += one.a;
-      sum.b += one.b;
+      const int there = positions - part * of_part < of_part ? positions - part * of_part : of_part;
+      for (int channel = begin; channel < begin + width; ++channel)
+        sum += take(partial[(static_cast<int64_t>(image) * parts + part) * c + channel], static_cast<float>(there));
     }
-    return sum;
+    return sum / (static_cast<float>(positions) * static_cast<float>(width));
   };
-  const auto n = static_cast<float>(positions);
-  float mean = 0, squares = 0;
-  for (int channel = begin; channel < begin + width; ++channel) mean += widen(first[channel]) + sums_of(channel).a / n;
-  mean /= static_cast<float>(width);
-  for (int channel = begin; channel < begin + width; ++channel) {
-    const Pair sum = sums_of(channel);
-    const float away = widen(first[channel]) + sum.a / n - mean;  // of this channel's mean
-    squares += sum.b - sum.a * sum.a / n + n * away * away;
-  }
-  out[at] = {mean, 1.0f / sqrtf(squares / (n * static_cast<float>(width)) + eps)};
+  const float mean = over_parts([](Pair part, float n) { return n * part.a; });
+  const float variance = over_parts([mean](Pair part, float n) { return part.b + n * (part.a - mean) * (part.a - mean); });
+  out[at] = {mean, 1.0f / sqrtf(variance + eps)};
 }
 
 /// A thread for each (image, group): the means of both sums over the group.
@@ -198,10 +208,13 @@ unsigned blocks_of(int64_t threads) { return static_cast<unsigned>((threads + kT
 
 template <typename T>
 void take_moments(Stream stream, const GroupShape& s, const T* x, const Workspace& at) {
-  channel_sums(stream, AboutFirst<T>{x, static_cast<int>(s.positions), static_cast<int>(s.c)}, s, at.partial);
-  launch(stream, dim3{blocks_of(s.n * s.groups), 1, 1}, dim3{kThreads, 1, 1}, moments_kernel<T>, at.partial, x, at.moments,
-         static_cast<int>(s.n * s.groups), static_cast<int>(s.groups), static_cast<int>(s.width()), static_cast<int>(s.positions),
-         static_cast<int>(parts_of(s)), s.eps);
+  const auto positions = static_cast<int>(s.positions), parts = static_cast<int>(parts_of(s)),
+             of_part = (positions + parts - 1) / parts;
+  launch(stream, part_grid(s), dim3{kChannels, kLines, 1}, part_moments_kernel<T>, x, at.partial, positions, of_part,
+         static_cast<int>(s.c));
+  launch(stream, dim3{blocks_of(s.n * s.groups), 1, 1}, dim3{kThreads, 1, 1}, moments_kernel, at.partial, at.moments,
+         static_cast<int>(s.n * s.groups), static_cast<int>(s.groups), static_cast<int>(s.width()), positions, of_part, parts,
+         s.eps);
 }
 
 template <typename T>
