@@ -11,7 +11,7 @@ constexpr unsigned kThreads = 128;
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    embedding_kernel(const T* t, T* out, int64_t count, int dim, bool cosine_first, float slope, float divisor) {
+    embedding_kernel(const T* t, float* out, int64_t count, int dim, bool cosine_first, float slope, float divisor) {
   const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= count) return;
   const int half = dim / 2, column = static_cast<int>(at % dim), i = column % (half > 0 ? half : 1);
@@ -21,20 +21,19 @@ __global__ void __launch_bounds__(kThreads)
     const double angle = static_cast<double>(widen(t[at / dim]) * frequency);
     value = static_cast<float>((column < half) == cosine_first ? cos(angle) : sin(angle));
   }
-  out[at] = narrow<T>(value);
+  out[at] = value;
 }
 
 }  // namespace
 
-void timestep_embedding(Stream stream, int32_t dtype, const void* t, void* out, int64_t n, int64_t dim, bool cosine_first,
+void timestep_embedding(Stream stream, int32_t dtype, const void* t, float* out, int64_t n, int64_t dim, bool cosine_first,
                         float slope, float divisor) {
   const int64_t count = n * dim;
   if (count == 0) return;
   with_type(dtype, [&](auto type) {
     using T = decltype(type);
     launch(stream, dim3{static_cast<unsigned>((count + kThreads - 1) / kThreads), 1, 1}, dim3{kThreads, 1, 1},
-           embedding_kernel<T>, static_cast<const T*>(t), static_cast<T*>(out), count, static_cast<int>(dim), cosine_first, slope,
-           divisor);
+           embedding_kernel<T>, static_cast<const T*>(t), out, count, static_cast<int>(dim), cosine_first, slope, divisor);
   });
 }
 

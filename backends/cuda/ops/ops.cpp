@@ -12,6 +12,8 @@ Verdict check(const esp_tensor_type& type, int32_t dtype) {
   return Verdict::ok();
 }
 
+bool is_floating(int32_t dtype) { return dtype == ESP_F32 || dtype == ESP_F16 || dtype == ESP_BF16; }
+
 Verdict all_of(const Node& node, int32_t dtype) {
   for (size_t i = 0; i < node.inputs(); ++i)
     if (node.has(i))
@@ -25,13 +27,24 @@ Verdict all_of(const Node& node, int32_t dtype) {
 
 Verdict accepts_floats(const Device&, const Node& node) {
   const int32_t dtype = node.out().dtype;
-  if (dtype != ESP_F32 && dtype != ESP_F16 && dtype != ESP_BF16) return Verdict::no("it computes in f32, f16 or bf16");
+  if (!is_floating(dtype)) return Verdict::no("it computes in f32, f16 or bf16");
   return all_of(node, dtype);
 }
 
 Verdict accepts_f32(const Device&, const Node& node) {
   if (node.out().dtype != ESP_F32) return Verdict::no("it computes in f32");
   return all_of(node, ESP_F32);
+}
+
+Verdict accepts_types(const Node& node, std::initializer_list<int32_t> in, int32_t out) {
+  size_t i = 0;
+  for (const int32_t dtype : in) {
+    if (!is_floating(dtype)) return Verdict::no("it takes f32, f16 or bf16");
+    if (Verdict answer = check(node.in(i++), dtype); !answer) return answer;
+  }
+  for (i = 0; i < node.outputs(); ++i)
+    if (Verdict answer = check(node.out(i), out); !answer) return answer;
+  return Verdict::ok();
 }
 
 const void* data(Device& device, const Operands& at, size_t i, int32_t dtype, Layout layout) {

@@ -1,6 +1,7 @@
 #pragma once
 // The host's side of every op: which nodes it takes, and what it starts on the stream. What the files of this folder share.
 
+#include <initializer_list>
 #include <span>
 #include <string>
 
@@ -27,6 +28,8 @@ StepPtr make_planned(Device& device, const Node& node) {
 Verdict accepts_floats(const Device& device, const Node& node);
 /// The same for f32 alone: optimizers keep their masters in it.
 Verdict accepts_f32(const Device& device, const Node& node);
+/// The same for ops whose operands differ: operand i is of `in[i]`, every result of `out`.
+Verdict accepts_types(const Node& node, std::initializer_list<int32_t> in, int32_t out);
 
 /// Operand `i` in device memory, as `dtype`; a parameter is converted once.
 const void* data(Device& device, const Operands& at, size_t i, int32_t dtype, Layout layout = Layout::kFile);
