@@ -1,9 +1,10 @@
 // Two operands of one shape are mapped by packs; any others are walked by the result's dimensions, 32-bit divisions only, with
-// the innermost one by packs where both operands either go along or stand still there.
+// the innermost one by packs where both operands either go along or stand still there and no run begins inside a pack.
 
 #include "backends/cuda/kernels/binary.h"
 
 #include "backends/cuda/kernels/map.h"
+#include "backends/cuda/kernels/rows.h"
 
 namespace espalier::cuda::kernels {
 namespace {
@@ -19,48 +20,85 @@ struct Function {
   }
 };
 
-/// Numbers that one thread makes: of one run of the innermost dimension.
-constexpr unsigned kEach = 4;
+/// P::kCount neighbours of an operand whose innermost step is 1; one number of it for all of them where the step is 0.
+template <typename P, typename T>
+__device__ P take(const T* from, int64_t step, unsigned i) {
+  if (step == 1) return load<P>(from + i);
+  P same;
+  const T value = from[i * step];
+#pragma unroll
+  for (int k = 0; k < P::kCount; ++k) same.at[k] = value;
+  return same;
+}
 
-template <typename F, typename T>
+template <typename P, typename F, typename T>
 __global__ void __launch_bounds__(kMapThreads)
-    strided_kernel(F f, Axes<2> axes, unsigned groups, unsigned groups_of_run, const T* a, const T* c, T* out) {
+    strided_kernel(F f, Axes<2> axes, unsigned packs, unsigned packs_of_run, const T* a, const T* c, T* out) {
   const unsigned at = blockIdx.x * kMapThreads + threadIdx.x;
-  if (at >= groups) return;
-  const unsigned run = at / groups_of_run, first = (at - run * groups_of_run) * kEach;
-  const int last_axis = axes.rank - 1;
-  const auto width = static_cast<unsigned>(axes.extent[last_axis]);
-  int64_t from_a = 0, from_c = 0;
-  unsigned rest = run;
-  for (int d = last_axis - 1; d >= 0; --d) {
+  if (at >= packs) return;
+  unsigned run = at / packs_of_run;
+  const unsigned i = (at - run * packs_of_run) * P::kCount;
+  for (int d = axes.rank - 2; d >= 0; --d) {
     const auto extent = static_cast<unsigned>(axes.extent[d]);
-    const unsigned next = rest / extent, here = rest - next * extent;
-    from_a += here * axes.step[0][d];
-    from_c += here * axes.step[1][d];
-    rest = next;
+    const unsigned next = run / extent, here = run - next * extent;
+    a += here * axes.step[0][d];
+    c += here * axes.step[1][d];
+    run = next;
   }
-  const int64_t step_a = axes.step[0][last_axis], step_c = axes.step[1][last_axis];
-  const unsigned end = first + kEach < width ? first + kEach : width;
-  for (unsigned i = first; i < end; ++i)
-    out[static_cast<int64_t>(run) * width + i] = narrow<T>(f(widen(a[from_a + i * step_a]), widen(c[from_c + i * step_c])));
+  const P x = take<P>(a, axes.step[0][axes.rank - 1], i), y = take<P>(c, axes.step[1][axes.rank - 1], i);
+  P result;
+#pragma unroll
+  for (int k = 0; k < P::kCount; ++k) result.at[k] = narrow<T>(f(widen(x.at[k]), widen(y.at[k])));
+  store(out + static_cast<int64_t>(at) * P::kCount, result);
+}
+
+/// Whether every run of both operands begins where a pack does.
+template <typename T>
+bool runs_by_packs(const Axes<2>& axes) {
+  const int last = axes.rank - 1;
+  if (!by_packs<T>(axes.extent[last])) return false;
+  for (const auto& step : axes.step) {
+    if (step[last] > 1) return false;
+    for (int d = 0; step[last] == 1 && d < last; ++d)
+      if (!by_packs<T>(step[d])) return false;
+  }
+  return true;
 }
 
 template <typename F, typename T>
 void strided(Stream stream, F f, const Axes<2>& axes, const T* a, const T* c, T* out) {
-  const int64_t count = axes.count(), width = axes.extent[axes.rank - 1];
+  const int64_t count = axes.count();
   if (count == 0) return;
   if (axes.rank == 1 && axes.step[0][0] == 1 && axes.step[1][0] == 1) return map(stream, f, count, out, a, c);
-  const int64_t groups_of_run = (width + kEach - 1) / kEach, groups = count / width * groups_of_run;
-  launch(stream, dim3{static_cast<unsigned>((groups + kMapThreads - 1) / kMapThreads), 1, 1}, dim3{kMapThreads, 1, 1},
-         strided_kernel<F, T>, f, axes, static_cast<unsigned>(groups), static_cast<unsigned>(groups_of_run), a, c, out);
+  const auto go = [&](auto pack) {
+    using P = decltype(pack);
+    const int64_t packs = count / P::kCount, packs_of_run = axes.extent[axes.rank - 1] / P::kCount;
+    launch(stream, dim3{static_cast<unsigned>((packs + kMapThreads - 1) / kMapThreads), 1, 1}, dim3{kMapThreads, 1, 1},
+           strided_kernel<P, F, T>, f, axes, static_cast<unsigned>(packs), static_cast<unsigned>(packs_of_run), a, c, out);
+  };
+  if (runs_by_packs<T>(axes))
+    go(Pack<T>{});
+  else
+    go(Single<T>{});
 }
 
-template <typename T>
-__global__ void __launch_bounds__(kMapThreads) gate_kernel(const T* x, const T* y, const T* gate, T* out, int64_t count) {
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kMapThreads + threadIdx.x;
+/// A gate that is shut copies bits and reads no y.
+template <typename P, typename T>
+__global__ void __launch_bounds__(kMapThreads)
+    gate_kernel(const T* x, const T* y, const float* gate, T* out, int64_t begin, int64_t count) {
+  const int64_t i = begin + (static_cast<int64_t>(blockIdx.x) * kMapThreads + threadIdx.x) * P::kCount;
   if (i >= count) return;
-  const float factor = widen(*gate), at = widen(x[i]);
-  out[i] = factor == 0 ? x[i] : narrow<T>(at + factor * (widen(y[i]) - at));
+  const float factor = *gate;
+  P result = load<P>(x + i);
+  if (factor != 0) {
+    const P other = load<P>(y + i);
+#pragma unroll
+    for (int k = 0; k < P::kCount; ++k) {
+      const float from = widen(result.at[k]);
+      result.at[k] = narrow<T>(from + factor * (widen(other.at[k]) - from));
+    }
+  }
+  store(out + i, result);
 }
 
 }  // namespace
@@ -86,14 +124,21 @@ void binary(Stream stream, Binary function, int32_t dtype, const Axes<2>& axes, 
   });
 }
 
-void gate(Stream stream, int32_t dtype, const void* x, const void* y, const void* gates, int64_t index, void* out,
+void gate(Stream stream, int32_t dtype, const void* x, const void* y, const float* gates, int64_t index, void* out,
           int64_t count) {
-  if (count == 0) return;
   with_type(dtype, [&](auto t) {
     using T = decltype(t);
-    launch(stream, dim3{static_cast<unsigned>((count + kMapThreads - 1) / kMapThreads), 1, 1}, dim3{kMapThreads, 1, 1},
-           gate_kernel<T>, static_cast<const T*>(x), static_cast<const T*>(y), static_cast<const T*>(gates) + index,
-           static_cast<T*>(out), count);
+    const auto go = [&](auto pack, int64_t begin, int64_t end) {
+      using P = decltype(pack);
+      const int64_t packs = (end - begin) / P::kCount;
+      if (packs == 0) return;
+      launch(stream, dim3{static_cast<unsigned>((packs + kMapThreads - 1) / kMapThreads), 1, 1}, dim3{kMapThreads, 1, 1},
+             gate_kernel<P, T>, static_cast<const T*>(x), static_cast<const T*>(y), gates + index, static_cast<T*>(out), begin,
+             end);
+    };
+    const int64_t whole = count / Pack<T>::kCount * Pack<T>::kCount;
+    go(Pack<T>{}, 0, whole);
+    go(Single<T>{}, whole, count);
   });
 }
 

@@ -31,13 +31,19 @@ class Gate final : public Step {
   explicit Gate(const Node& node) : dtype_(node.out().dtype), index_(node.integer("index")), count_(esp::elements(node.out())) {}
   void run(Device& device, const Operands& at) override {
     const auto get = [&](size_t i) { return data(device, at, i, dtype_); };
-    kernels::gate(device.stream(), dtype_, get(0), get(1), get(2), index_, at.out[0], count_);
+    kernels::gate(device.stream(), dtype_, get(0), get(1), static_cast<const float*>(data(device, at, 2, ESP_F32)), index_,
+                  at.out[0], count_);
   }
 
  private:
   int32_t dtype_;
   int64_t index_, count_;
 };
+
+Verdict accepts_gate(const Device&, const Node& node) {
+  const int32_t dtype = node.out().dtype;
+  return accepts_types(node, {dtype, dtype, ESP_F32}, dtype);
+}
 
 }  // namespace
 
@@ -47,7 +53,7 @@ std::span<const Kernel> elementwise_binary() {
                                         {"maximum", "own", accepts_floats, make_step<BinaryStep<Binary::kMaximum>>},
                                         {"mul", "own", accepts_floats, make_step<BinaryStep<Binary::kMul>>},
                                         {"sub", "own", accepts_floats, make_step<BinaryStep<Binary::kSub>>},
-                                        {"gate", "own", accepts_floats, make_step<Gate>}};
+                                        {"gate", "own", accepts_gate, make_step<Gate>}};
   return kKernels;
 }
 
