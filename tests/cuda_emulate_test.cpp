@@ -61,6 +61,10 @@ __global__ void half_a_warp_shuffles(float* out) {
   if (threadIdx.x < 16) out[threadIdx.x] = __shfl_xor_sync(0xffffu, 1.0f, 1);
 }
 
+__global__ void one_warp_shuffles(float* out) {
+  if (threadIdx.x < 32) out[threadIdx.x] = __shfl_xor_sync(0xffffffffu, static_cast<float>(threadIdx.x), 1);
+}
+
 template <typename... P, typename... A>
 std::string fault(unsigned threads, void (*kernel)(P...), A... args) {
   try {
@@ -80,6 +84,12 @@ TEST(Emulate, a_divergent_barrier_is_found_and_names_threads_and_lines) {
               ::testing::MatchesRegex(".*divergent barrier of a block: thread 0 waits at .*, thread 1 waits at .*"));
   std::vector<float> out(32);
   EXPECT_THAT(fault(32, half_a_warp_shuffles, out.data()), ::testing::HasSubstr("divergent barrier of a warp"));
+}
+
+TEST(Emulate, warps_may_have_waited_at_different_lines_before_they_end) {
+  std::vector<float> out(32);
+  EXPECT_EQ(fault(96, one_warp_shuffles, out.data()), "none");
+  EXPECT_EQ(out[4], 5);
 }
 
 __global__ void reads_what_nobody_wrote(float* out) {

@@ -170,7 +170,7 @@ class Block {
           entered(nullptr);
           while (!over_) {
             body_();
-            threads_[current_].state = State::kEnded;
+            threads_[current_] = Thread{State::kEnded};  // wherever it waited last: warps may differ in that
             leave();
           }
 #if defined(__SANITIZE_ADDRESS__)
