@@ -16,37 +16,40 @@ using namespace testing;
 
 std::shared_ptr<lower::Backend> cuda() { return open_backend("cuda", {}, kCudaDouble); }
 
-/// The samples of f32 once more with operands and results of `dtype`.
+/// The samples of f32 once more with operands and results of `dtype`, of ops that are not for f32 alone.
 std::vector<Case> cases_in(DType dtype) {
+  // Gates and decays are f32, state of optimizers too: those ops have tests of their own.
+  static const std::set<std::string_view> kOfF32{"adafactor", "adafactor_vector", "adamw", "adamw8bit", "ema", "gate"};
   std::vector<Case> cases;
   for (const OpDef* def : ops::all()) {
     const std::vector<Sample> samples = (*def->samples)();
     for (size_t i = 0; i < samples.size(); ++i) {
       Sample sample = samples[i];
-      bool all_f32 = true;
+      bool all_f32 = !kOfF32.count(*def->name);
       for (TensorType& type : sample.inputs) {
         if (!type.present()) continue;
         all_f32 = all_f32 && type.dtype == DType::kF32;
         type.dtype = dtype;
       }
-      if (!all_f32) continue;
-      try {
-        cases.push_back(make_case(*def, i, sample));
-      } catch (const std::exception&) {  // an op of f32 alone
-      }
+      if (all_f32) cases.push_back(make_case(*def, i, sample));
     }
   }
   return cases;
 }
 
-void expect_every_case(const std::vector<Case>& cases) {
+/// Each case is taken but those of `refused`, and equals its reference.
+void expect_every_case(const std::vector<Case>& cases, const std::set<std::string>& refused) {
   const auto backend = cuda();
+  std::set<std::string> not_taken;
   std::map<std::string, std::map<std::string, int>> table;  // op → kernel → samples
   for (const Case& c : cases) {
     const OneOpRun run = run_one_op(backend, c.call, c.data);
     ++table[std::string(*c.call.op->name)][run.call.kernel];
     if (!run.outputs.empty()) expect_close(c, run, reference(c));
+    const bool wide = c.call.inputs[0].dtype == DType::kF64 || c.call.inputs[0].dtype == DType::kI64;
+    if (!wide && run.call.kernel != "view" && !run.call.on_backend) not_taken.insert(std::string(*c.call.op->name));
   }
+  EXPECT_EQ(not_taken, refused);
   for (const auto& [op, kernels] : table) {
     std::printf("%-24s", op.c_str());
     for (const auto& [kernel, samples] : kernels) std::printf("  %s %d", kernel.c_str(), samples);
@@ -54,9 +57,13 @@ void expect_every_case(const std::vector<Case>& cases) {
   }
 }
 
-TEST(CudaConformance, every_sample_equals_the_reference) { expect_every_case(all_cases()); }
-TEST(CudaConformance, every_sample_in_bf16_equals_the_reference) { expect_every_case(cases_in(DType::kBF16)); }
-TEST(CudaConformance, every_sample_in_f16_equals_the_reference) { expect_every_case(cases_in(DType::kF16)); }
+// cuDNN has no attention in f32, where a pass takes it apart, nor of the samples' narrow heads in half precision. Casts to
+// integers have no kernel yet.
+const std::set<std::string> kRefused{"attention", "attention_grad", "cast"};
+
+TEST(CudaConformance, every_sample_equals_the_reference) { expect_every_case(all_cases(), kRefused); }
+TEST(CudaConformance, every_sample_in_bf16_equals_the_reference) { expect_every_case(cases_in(DType::kBF16), kRefused); }
+TEST(CudaConformance, every_sample_in_f16_equals_the_reference) { expect_every_case(cases_in(DType::kF16), kRefused); }
 
 TEST(CudaConformance, results_are_the_same_bits_whatever_the_order_of_threads) {
   std::vector<std::vector<std::vector<std::byte>>> in_order;
@@ -67,18 +74,6 @@ TEST(CudaConformance, results_are_the_same_bits_whatever_the_order_of_threads) {
   unsetenv("ESPALIER_EMULATE_ORDER");
   size_t at = 0;
   for (const Case& c : all_cases()) EXPECT_EQ(in_order[at++], run_one_op(shuffled, c.call, c.data).outputs) << c.name;
-}
-
-TEST(CudaConformance, what_it_does_not_take_in_f32_is_known) {
-  const auto backend = cuda();
-  std::set<std::string> refused;
-  for (const Case& c : all_cases()) {
-    const bool wide = c.call.inputs[0].dtype == DType::kF64 || c.call.inputs[0].dtype == DType::kI64;
-    const OneOpRun run = run_one_op(backend, c.call, c.data);
-    if (!wide && run.call.kernel != "view" && !run.call.on_backend) refused.insert(std::string(*c.call.op->name));
-  }
-  // cuDNN has no attention in f32: a pass takes it apart. Casts to integers have no kernel yet.
-  EXPECT_EQ(refused, (std::set<std::string>{"attention", "attention_grad", "cast"}));
 }
 
 TEST(CudaConformance, group_norm_of_a_large_mean_or_an_odd_first_value_keeps_its_digits) {

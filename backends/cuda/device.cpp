@@ -53,8 +53,7 @@ const float* Device::constant(const std::string& name, std::vector<float> (*make
   return static_cast<const float*>(memory->data());
 }
 
-void Device::finish_run() {
-  seam_->synchronise();
+void Device::end_lending() {
   for (Param* param : lent_) param->end_of_run();
   lent_.clear();
 }

@@ -60,16 +60,20 @@ class Device {
   /// Either side may be the host's.
   void copy(void* to, const void* from, uint64_t bytes);
 
-  /// Around every run: executables of one device take turns.
+  /// Around every run: executables of one device take turns, and mapped parameters go at its end, however it ends.
   class run_scope {
    public:
-    explicit run_scope(Device& device) : lock_(device.run_mutex_) {}
+    explicit run_scope(Device& device) : lock_(device.run_mutex_), device_(device) {}
+    ~run_scope() { device_.end_lending(); }
+    run_scope(const run_scope&) = delete;
+    run_scope& operator=(const run_scope&) = delete;
 
    private:
     std::lock_guard<std::mutex> lock_;
+    Device& device_;
   };
-  /// Waits for the stream, then lets mapped parameters go.
-  void finish_run();
+  /// Waits for the stream.
+  void finish_run() { seam_->synchronise(); }
 
   Seam& seam() const { return *seam_; }
   Stream stream() const { return seam_->stream(); }
@@ -79,6 +83,8 @@ class Device {
   void lend(Param& param) { lent_.push_back(&param); }
 
  private:
+  void end_lending();
+
   std::unique_ptr<Seam> seam_;
   std::map<std::string, std::unique_ptr<Memory>> constants_;
   std::vector<Param*> lent_;

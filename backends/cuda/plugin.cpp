@@ -2,6 +2,7 @@
 
 #include <espalier/sdk/backend.hpp>
 #include <espalier/sdk/plugin.hpp>
+#include <map>
 
 #include "backends/cuda/device.h"
 
@@ -15,8 +16,8 @@ struct Cuda : esp::backend<Cuda, Device> {
 
   static uint64_t device_count() { return static_cast<uint64_t>(cuda::device_count(nullptr)); }
   static esp_device_info describe(uint64_t index) {
-    static DeviceFacts facts;  // names must outlive the call
-    facts = cuda::describe_device(check(index));
+    static std::map<uint64_t, DeviceFacts> all;  // names are borrowed for as long as the plugin is loaded
+    const DeviceFacts& facts = all.try_emplace(index, cuda::describe_device(check(index))).first->second;
     esp_device_info info{};
     info.struct_size = sizeof info;
     info.name = esp::str(facts.name);

@@ -34,7 +34,6 @@ constexpr unsigned kWarp = 32;
 constexpr size_t kStackBytes = 64 << 10, kMostExchanged = 16;
 
 uint64_t g_order = 0;
-uint64_t g_launches = 0;
 
 enum class State { kReady, kAtBlock, kAtWarp, kEnded };
 
@@ -256,7 +255,6 @@ class Block {
 }  // namespace
 
 void run(Extent3 grid, Extent3 block, const std::function<void()>& body) {
-  ++g_launches;
   uint64_t seed = g_order;
   Block threads(block, body);
   Block* const outer = std::exchange(running, &threads);
@@ -277,7 +275,6 @@ void run(Extent3 grid, Extent3 block, const std::function<void()>& body) {
 }
 
 void set_order(uint64_t seed) { g_order = seed; }
-uint64_t launches() { return g_launches; }
 void block_barrier(const char* file, int line) { running->wait(State::kAtBlock, file, line); }
 void exchange(const char* file, int line, void* value, size_t bytes, unsigned from_lane) {
   running->exchange(file, line, value, bytes, from_lane);

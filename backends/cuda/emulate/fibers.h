@@ -28,9 +28,6 @@ void run(Extent3 grid, Extent3 block, const std::function<void()>& body);
 /// The seed of all launches that follow; 0 at first.
 void set_order(uint64_t seed);
 
-/// Launches so far in this process.
-uint64_t launches();
-
 // What the shim's macros expand to.
 void block_barrier(const char* file, int line);
 /// All lanes of the warp exchange `bytes` at `value`: `lane_of(lane)` says whose each gets.

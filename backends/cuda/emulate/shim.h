@@ -2,15 +2,12 @@
 // The words of CUDA C++ that kernels use, on the host. Included by kernels/device.h alone.
 
 #include <cmath>
-#include <cstring>
 
 #include "backends/cuda/emulate/fibers.h"
 
 #define __global__
 #define __device__
 #define __host__
-#define __forceinline__ inline
-#define __restrict__
 #define __launch_bounds__(...)
 
 using dim3 = espalier::cuda::emulate::Extent3;
@@ -22,8 +19,6 @@ using dim3 = espalier::cuda::emulate::Extent3;
 
 #define __syncthreads() ::espalier::cuda::emulate::block_barrier(__FILE__, __LINE__)
 #define __shfl_xor_sync(mask, value, lanes) ::espalier::cuda::emulate::shuffle_xor(__FILE__, __LINE__, mask, value, lanes)
-#define __shfl_down_sync(mask, value, lanes) ::espalier::cuda::emulate::shuffle_down(__FILE__, __LINE__, mask, value, lanes)
-#define __shfl_sync(mask, value, lane) ::espalier::cuda::emulate::shuffle(__FILE__, __LINE__, mask, value, lane)
 
 /// An array that the threads of a block share.
 #define ESP_SHARED(type, name, count) \
@@ -33,27 +28,12 @@ using dim3 = espalier::cuda::emulate::Extent3;
 namespace espalier::cuda::emulate {
 
 template <typename T>
-T shuffle(const char* file, int line, unsigned, T value, unsigned from_lane) {
-  exchange(file, line, &value, sizeof value, from_lane);
+T shuffle_xor(const char* file, int line, unsigned, T value, unsigned lanes) {
+  exchange(file, line, &value, sizeof value, lane() ^ lanes);
   return value;
-}
-template <typename T>
-T shuffle_xor(const char* file, int line, unsigned mask, T value, unsigned lanes) {
-  return shuffle(file, line, mask, value, lane() ^ lanes);
-}
-/// Lanes past the end keep their own, as on the device.
-template <typename T>
-T shuffle_down(const char* file, int line, unsigned mask, T value, unsigned lanes) {
-  return shuffle(file, line, mask, value, lane() + lanes < 32 ? lane() + lanes : lane());
 }
 
 }  // namespace espalier::cuda::emulate
 
 // Device functions that the host's libraries spell otherwise.
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
-inline float __expf(float x) { return std::exp(x); }
-inline float __int_as_float(int bits) {
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}

@@ -2,6 +2,7 @@
 // What both forms of adafactor share: sums in double whose order is fixed, and the update of an element.
 
 #include "backends/cuda/kernels/adafactor.h"
+#include "backends/cuda/kernels/block_reduce.h"
 #include "backends/cuda/kernels/ends.h"
 
 namespace espalier::cuda::kernels::adafactor_common {
@@ -16,24 +17,12 @@ __host__ __device__ inline T larger(T a, T b) {
   return a < b ? b : a;
 }
 
-__device__ inline double sum_of_warp(double x) {
-#pragma unroll
-  for (int reach = kLanes / 2; reach > 0; reach /= 2) x += __shfl_xor_sync(0xffffffffu, x, reach);
-  return x;
-}
-
-/// Every thread of the block gets it. A barrier of the block comes before and after.
+__device__ inline double sum_of_warp(double x) { return warp_reduce(x, Plus{}); }
+/// Every thread of the block gets it. A barrier of the block comes before.
 template <int kThreadsOfBlock>
 __device__ inline double sum_of_block(double x) {
-  constexpr int kWarpsOfBlock = kThreadsOfBlock / kLanes;
-  ESP_SHARED(double, parts, kWarpsOfBlock);
-  x = sum_of_warp(x);
-  if (threadIdx.x % kLanes == 0) parts[threadIdx.x / kLanes] = x;
-  __syncthreads();
-  double sum = 0;
-  for (int warp = 0; warp < kWarpsOfBlock; ++warp) sum += parts[warp];
-  __syncthreads();  // the next sum has the same memory
-  return sum;
+  ESP_SHARED(double, parts, kThreadsOfBlock / kLanes);
+  return block_reduce<kThreadsOfBlock>(x, parts, Plus{});
 }
 
 /// Σ of `count` parts by a kernel of one block.

@@ -12,9 +12,11 @@ constexpr unsigned kBlock = 256;
 
 #if defined(__CUDACC__)
 __device__ inline float times(float a, float b) { return __fmul_rn(a, b); }
+__device__ inline double times(double a, double b) { return __dmul_rn(a, b); }
 __device__ inline float plus(float a, float b) { return __fadd_rn(a, b); }
 #else
 inline float times(float a, float b) { return a * b; }
+inline double times(double a, double b) { return a * b; }
 inline float plus(float a, float b) { return a + b; }
 #endif
 
@@ -44,7 +46,7 @@ __global__ void __launch_bounds__(kBlock)
   const bool there = i < count;
   float first = 0, second = 0;
   if (there) {
-    const auto keep = static_cast<float>(1 - static_cast<double>(hyper[0]) * o.weight_decay);
+    const auto keep = static_cast<float>(1 - times(static_cast<double>(hyper[0]), o.weight_decay));
     const float step = hyper[0] / hyper[2], root = 1 / sqrtf(hyper[3]), gradient = times(s.g[i], hyper[1]);
     first = plus(times(o.beta1, times(with_sign[s.m[i]], s.m_scale[blockIdx.x])), times(o.rest1, gradient));
     second = plus(times(o.beta2, times(without[s.v[i]], s.v_scale[blockIdx.x])), times(o.rest2, times(gradient, gradient)));

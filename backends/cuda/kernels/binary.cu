@@ -5,6 +5,7 @@
 
 #include "backends/cuda/kernels/map.h"
 #include "backends/cuda/kernels/rows.h"
+#include "backends/cuda/kernels/walk.h"
 
 namespace espalier::cuda::kernels {
 namespace {
@@ -36,16 +37,10 @@ __global__ void __launch_bounds__(kMapThreads)
     strided_kernel(F f, Axes<2> axes, unsigned packs, unsigned packs_of_run, const T* a, const T* c, T* out) {
   const unsigned at = blockIdx.x * kMapThreads + threadIdx.x;
   if (at >= packs) return;
-  unsigned run = at / packs_of_run;
-  const unsigned i = (at - run * packs_of_run) * P::kCount;
-  for (int d = axes.rank - 2; d >= 0; --d) {
-    const auto extent = static_cast<unsigned>(axes.extent[d]);
-    const unsigned next = run / extent, here = run - next * extent;
-    a += here * axes.step[0][d];
-    c += here * axes.step[1][d];
-    run = next;
-  }
-  const P x = take<P>(a, axes.step[0][axes.rank - 1], i), y = take<P>(c, axes.step[1][axes.rank - 1], i);
+  const unsigned run = at / packs_of_run, i = (at - run * packs_of_run) * P::kCount;
+  const Offsets<2> begin = offsets(axes, axes.rank - 1, run);
+  const P x = take<P>(a + begin.of[0], axes.step[0][axes.rank - 1], i),
+          y = take<P>(c + begin.of[1], axes.step[1][axes.rank - 1], i);
   P result;
 #pragma unroll
   for (int k = 0; k < P::kCount; ++k) result.at[k] = narrow<T>(f(widen(x.at[k]), widen(y.at[k])));

@@ -5,6 +5,7 @@
 #include "backends/cuda/kernels/reduce.h"
 
 #include "backends/cuda/kernels/block_reduce.h"
+#include "backends/cuda/kernels/walk.h"
 
 namespace espalier::cuda::kernels {
 namespace {
@@ -22,16 +23,7 @@ struct Rule {
   }
 };
 
-__device__ inline int64_t offset_of(const Axes<1>& axes, unsigned index) {
-  int64_t offset = 0;
-  for (int d = axes.rank - 1; d >= 0; --d) {
-    const auto extent = static_cast<unsigned>(axes.extent[d]);
-    const unsigned next = index / extent;
-    offset += (index - next * extent) * axes.step[0][d];
-    index = next;
-  }
-  return offset;
-}
+__device__ inline int64_t offset_of(const Axes<1>& axes, unsigned index) { return offsets(axes, axes.rank, index).of[0]; }
 
 template <typename T, typename R>
 __global__ void __launch_bounds__(kThreads)

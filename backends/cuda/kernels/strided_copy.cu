@@ -1,7 +1,7 @@
 // Runs that are contiguous on both sides move by the widest unit, up to 16 bytes, that divides them and every step.
 
-#include "backends/cuda/kernels/device.h"
 #include "backends/cuda/kernels/movement.h"
+#include "backends/cuda/kernels/walk.h"
 
 namespace espalier::cuda::kernels {
 namespace {
@@ -14,18 +14,10 @@ struct alignas(16) Sixteen {
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads) copy_kernel(Axes<2> axes, int64_t count, const T* from, T* to) {
-  int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (at >= count) return;
-  int64_t source = 0, target = 0;
-  auto rest = static_cast<unsigned>(at);
-  for (int d = axes.rank - 1; d >= 0; --d) {
-    const auto extent = static_cast<unsigned>(axes.extent[d]);
-    const unsigned next = rest / extent, here = rest - next * extent;
-    source += here * axes.step[0][d];
-    target += here * axes.step[1][d];
-    rest = next;
-  }
-  to[target] = from[source];
+  const Offsets<2> place = offsets(axes, axes.rank, static_cast<unsigned>(at));
+  to[place.of[1]] = from[place.of[0]];
 }
 
 template <typename T>

@@ -5,8 +5,6 @@
 namespace espalier::cuda::ops {
 namespace {
 
-bool is_floating(int32_t dtype) { return dtype == ESP_F32 || dtype == ESP_F16 || dtype == ESP_BF16; }
-
 class Cast final : public Step {
  public:
   explicit Cast(const Node& node) : from_(node.in(0).dtype), to_(node.out().dtype), count_(esp::elements(node.out())) {}

@@ -12,8 +12,6 @@ Verdict check(const esp_tensor_type& type, int32_t dtype) {
   return Verdict::ok();
 }
 
-bool is_floating(int32_t dtype) { return dtype == ESP_F32 || dtype == ESP_F16 || dtype == ESP_BF16; }
-
 Verdict all_of(const Node& node, int32_t dtype) {
   for (size_t i = 0; i < node.inputs(); ++i)
     if (node.has(i))
@@ -24,6 +22,8 @@ Verdict all_of(const Node& node, int32_t dtype) {
 }
 
 }  // namespace
+
+bool is_floating(int32_t dtype) { return dtype == ESP_F32 || dtype == ESP_F16 || dtype == ESP_BF16; }
 
 Verdict accepts_floats(const Device&, const Node& node) {
   const int32_t dtype = node.out().dtype;

@@ -24,6 +24,8 @@ StepPtr make_planned(Device& device, const Node& node) {
   return std::make_unique<S>(device, node);
 }
 
+/// Whether kernels compute with it.
+bool is_floating(int32_t dtype);
 /// Accepts where operands and results are of one type of f32, f16, bf16, and small enough to be counted in 32 bits.
 Verdict accepts_floats(const Device& device, const Node& node);
 /// The same for f32 alone: optimizers keep their masters in it.
