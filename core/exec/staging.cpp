@@ -11,9 +11,10 @@ uint64_t rounded(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment 
 
 Staging::Staging(const lower::CallList& list, lower::Backend& backend, const std::vector<const void*>& constants)
     : list_(list), backend_(backend) {
+  uint64_t bytes = 0;
   for (const auto* values : {&list.inputs, &list.outputs, &list.constants})
-    for (Value value : *values) bytes_ += rounded(list.graph->type(value).bytes());
-  memory_ = backend.allocate(bytes_);
+    for (Value value : *values) bytes += rounded(list.graph->type(value).bytes());
+  memory_ = backend.allocate(bytes);
   auto* next = static_cast<char*>(memory_->data());
   const auto take = [&](Value value) {
     char* data = next;

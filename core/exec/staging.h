@@ -24,13 +24,10 @@ class Staging {
   const std::vector<const void*>& inputs() const { return inputs_; }
   const std::vector<void*>& outputs() const { return outputs_; }
   const std::vector<const void*>& constants() const { return constants_; }
-  /// Of device memory.
-  uint64_t bytes() const { return bytes_; }
 
  private:
   const lower::CallList& list_;
   lower::Backend& backend_;
-  uint64_t bytes_ = 0;
   std::unique_ptr<lower::DeviceMemory> memory_;
   std::vector<const void*> inputs_, constants_;
   std::vector<void*> outputs_;
