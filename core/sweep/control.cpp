@@ -256,10 +256,16 @@ class Controller {
     if (well) not_before_[slot.trial] = Clock::now() + kAgain;
     const bool calm = well || (end.signal == 0 && end.exit_code == 3);
     idle_[slot.trial] = calm && !begun ? idle_[slot.trial] + 1 : 0;
-    const bool fault = !calm && (!begun || before.lost > 0);
+    const bool fault = !calm && (!begun || before.last_end.empty());
+    if (killed && begun && !stopping_ && before.last_end.empty()) return note_killed(slot.trial);
     if (killed || !(fault || idle_[slot.trial] >= kMostIdle)) return;
     count_failure(slot.trial, begun, "failed",
                   fmt::format("its worker ended with {}: {}", end.text(), last_line(store_.log(trial.id))));
+  }
+
+  /// No failure of the trial's: it goes on. But one that is killed again and again is given up by whoever claims it next.
+  void note_killed(size_t index) {
+    if (std::optional<LockFile> claim = store_.claim(trials_[index].id)) claim->append(end_line("killed", "", 0));
   }
 
   /// Writes down the end of an attempt for a worker that could not; `how`: failed | stalled. Settles the trial after its retries.

@@ -175,15 +175,14 @@ History read_history(const std::string& claim_text) {
     if (!json.is_object()) continue;  // cut off by a kill, or empty
     if (json.contains("start")) {
       const std::string from = json.value("start", "");
-      history.lost = history.starts > 0 && from == history.last_from ? history.lost + 1 : 1;
+      if (from != history.last_from) history.killed = 0;
       history.last_from = from;
       history.last_end.clear();
       ++history.starts;
     } else if (json.contains("end")) {
-      history.lost = 0;
-      history.last_from = "\n";  // of no checkpoint: what follows is counted anew
       history.seconds += json.value("seconds", 0.0);
       history.last_end = json.value("end", "");
+      history.killed = history.last_end == "killed" ? history.killed + 1 : 0;
       if (history.last_end == "failed" || history.last_end == "stalled")
         ++history.failures, history.cause = json.value("cause", "");
     }

@@ -46,7 +46,7 @@ struct History {
   int64_t failures = 0;   // ends with a cause: failed, stalled
   std::string cause;      // of the last of them
   std::string last_end;   // how the last attempt ended; empty while it has not
-  int64_t lost = 0;       // starts at the end of the lines that have no end and came no further than the one before
+  int64_t killed = 0;     // ends "killed" in a row of attempts that came no further than the one before
   double seconds = 0;     // of attempts that ended
   std::string last_from;  // where the last start stood
 };
@@ -103,7 +103,8 @@ class Store {
 
 /// Lines of a claim.
 std::string start_line(const std::string& from);
-/// `how`: done | failed | stalled | halted | stopped | no-space.
+/// `how`: done | failed | stalled | halted | stopped | no-space | killed. A worker that is killed cannot say so: whoever started
+/// it does. A start without an end is one that nobody saw end, as when all of a sweep is killed at once, and counts for nothing.
 std::string end_line(const std::string& how, const std::string& cause, double seconds);
 History read_history(const std::string& claim_text);
 

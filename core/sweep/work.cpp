@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kMostLost = 8;     // deaths in a row without a word and without progress
+constexpr int64_t kMostKilled = 8;   // in a row, without progress
 constexpr size_t kMostFailures = 3;  // trials in a row: it may be this process that is at fault, and not the trials
 constexpr auto kBetweenSigns = std::chrono::milliseconds(300);
 constexpr auto kBetweenLooks = std::chrono::milliseconds(300);
@@ -45,10 +45,9 @@ class TrialRun {
     if (!claim) return Attempt::kNotMine;
     history_ = read_history(claim->text());
     if (history_.failures > context_.rules.workers.retries) return settle("failed", history_.cause);
-    if (history_.lost >= kMostLost)
-      return settle("failed", fmt::format("died {} times at one place without a word (killed, out of memory, or a plugin that "
-                                          "crashes); see {}",
-                                          history_.lost, store_.log(trial_.id).string()));
+    if (history_.killed >= kMostKilled)
+      return settle("failed", fmt::format("was killed {} times at one place, as a system does that is out of memory; see {}",
+                                          history_.killed, store_.log(trial_.id).string()));
     if (!hold_prefixes()) return Attempt::kNotMine;
     prepare();
     claim->append(start_line(store_.standing(trial_.id)));

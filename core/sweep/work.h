@@ -31,7 +31,8 @@ struct WorkContext {
 ///
 /// kNotMine: another process has it or what it begins with, or it is done. kFailed: the attempt failed, and the trial may be
 /// tried again. Guarantees: no trial has two outcomes; whoever is killed leaves a trial that goes on from its newest checkpoint;
-/// a trial that died eight times in a row at one place, or failed more often than it may be retried, is settled as failed.
+/// one whose worker was seen killed eight times in a row at one place, or that failed more often than it may be retried, is
+/// settled as failed.
 /// Errors: Interrupted, with a checkpoint; NoSpaceError likewise; UserError for what this process lacks (a plugin, a backend),
 /// which counts as no attempt.
 Attempt run_trial(const WorkContext& context, size_t index);
