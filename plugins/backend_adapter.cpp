@@ -3,6 +3,7 @@
 #include <espalier/backend.h>
 
 #include <deque>
+#include <functional>
 
 #include "core/base/error.h"
 #include "core/base/text.h"
@@ -123,11 +124,14 @@ class PluginBackend final : public lower::Backend {
       : device_(std::move(device)),
         name_(device_->who.substr(device_->who.rfind('.') + 1)),
         description_(printable(view(info.name)) + ": " + printable(view(info.description), 400)),
-        host_accessible_((info.flags & ESP_DEVICE_HOST_ACCESSIBLE) != 0) {}
+        flags_(info.flags),
+        memory_bytes_(info.memory_bytes) {}
 
   std::string name() const override { return name_; }
   std::string describe() const override { return description_; }
-  bool host_accessible() const override { return host_accessible_; }
+  bool host_accessible() const override { return (flags_ & ESP_DEVICE_HOST_ACCESSIBLE) != 0; }
+  bool plans_only() const override { return (flags_ & ESP_DEVICE_PLANS_ONLY) != 0; }
+  uint64_t memory_bytes() const override { return memory_bytes_; }
 
   KernelChoice support(const OpCall& call, const std::string& path, const std::vector<bool>& is_param) override {
     const NodeView node(call, path, is_param);
@@ -187,25 +191,58 @@ class PluginBackend final : public lower::Backend {
  private:
   DevicePtr device_;
   std::string name_, description_;
-  bool host_accessible_;
+  uint32_t flags_;
+  uint64_t memory_bytes_;
 };
+
+esp_device_info describe(const Device& device, uint64_t index) {
+  esp_device_info info{};
+  info.struct_size = sizeof info;
+  checked(device.who, "describe_device", [&] { return device.table->describe_device(index, &info); });
+  return info;
+}
+
+/// The index of the device called `wanted`, a name or a number; empty: the first that runs.
+uint64_t find_device(const Device& device, const std::string& wanted, const std::function<void(uint64_t)>& open) {
+  const uint64_t count = guarded(device.who, "device_count", [&] { return device.table->device_count(); });
+  std::vector<std::string> names;
+  std::string planning;
+  for (uint64_t i = 0; i < count; ++i) {
+    const esp_device_info info = describe(device, i);
+    const bool plans_only = (info.flags & ESP_DEVICE_PLANS_ONLY) != 0;
+    names.push_back(printable(view(info.name)));
+    if (wanted.empty() ? !plans_only : wanted == names.back() || wanted == std::to_string(i)) return i;
+    if (plans_only) planning += (planning.empty() ? "" : ", ") + names.back();
+  }
+  std::string why;
+  if (wanted.empty()) {
+    try {
+      open(count);  // the backend knows why there is none
+    } catch (const Error& error) {
+      why = error.what();
+    }
+    if (why.empty()) why = "[" + device.who + "] there is no device";
+    if (!planning.empty()) why += "; what a run would take can be planned with --dry-run or --explain for --device " + planning;
+    throw UserError(why);
+  }
+  throw UserError("[" + device.who + "] there is no device '" + printable(wanted) + "'" + did_you_mean(wanted, names) +
+                  "; there " + (names.empty() ? "is none" : "are " + join(names, ", ")));
+}
 
 }  // namespace
 
-std::shared_ptr<lower::Backend> open_backend(const Component& component, const ParamValues& params, uint64_t index) {
+std::shared_ptr<lower::Backend> open_backend(const Component& component, const ParamValues& params, const std::string& name) {
   auto device = std::make_shared<Device>();
   device->who = component.id;
   device->table = static_cast<const esp_backend_vtable*>(component.vtable);
-  const uint64_t count = guarded(device->who, "device_count", [&] { return device->table->device_count(); });
-  if (index >= count)
-    throw UserError("[" + component.id + "] there is no device " + std::to_string(index) + ", this machine has " +
-                    std::to_string(count));
-  esp_device_info info{};
-  info.struct_size = sizeof info;
-  checked(device->who, "describe_device", [&] { return device->table->describe_device(index, &info); });
-  device->handle = made<esp_device>(device->who, "open_device", [&](auto out) {
-    return device->table->open_device(index, params.values().data(), params.values().size(), out);
-  });
+  const auto open = [&](uint64_t index) {
+    device->handle = made<esp_device>(device->who, "open_device", [&](auto out) {
+      return device->table->open_device(index, params.values().data(), params.values().size(), out);
+    });
+  };
+  const uint64_t index = find_device(*device, name, open);
+  const esp_device_info info = describe(*device, index);
+  open(index);
   return std::make_shared<PluginBackend>(std::move(device), info);
 }
 

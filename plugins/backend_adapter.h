@@ -8,8 +8,10 @@
 
 namespace espalier::plugins {
 
-/// Opens device `index` of the backend `component`. `params`: one value for each of its specs.
-/// Errors: UserError when there is no such device; Error with the plugin's text when it cannot be opened.
-std::shared_ptr<lower::Backend> open_backend(const Component& component, const ParamValues& params, uint64_t index = 0);
+/// Opens a device of the backend `component`: the one with this name or index, by default the first that can run anything.
+/// `params`: one value for each of its specs.
+/// Errors: UserError when there is no such device, with the backend's reason or the devices that there are; Error with the
+/// plugin's text when it cannot be opened.
+std::shared_ptr<lower::Backend> open_backend(const Component& component, const ParamValues& params, const std::string& name = {});
 
 }  // namespace espalier::plugins

@@ -1,9 +1,10 @@
-// The cuda backend as a plugin: every device that the driver shows.
+// The cuda backend as a plugin: every device that the driver shows, and some that can be planned for.
 
 #include <espalier/sdk/backend.hpp>
 #include <espalier/sdk/plugin.hpp>
 #include <map>
 
+#include "backends/cuda/described.h"
 #include "backends/cuda/device.h"
 
 namespace espalier::cuda {
@@ -14,27 +15,35 @@ struct Cuda : esp::backend<Cuda, Device> {
   static constexpr std::string_view doc = "NVIDIA GPUs: cuBLASLt, cuDNN and own kernels; f32, bf16, f16, accumulated in f32";
   static auto params() { return std::tuple{}; }
 
-  static uint64_t device_count() { return static_cast<uint64_t>(cuda::device_count(nullptr)); }
+  /// Those of this machine first, then the described ones.
+  static uint64_t device_count() { return static_cast<uint64_t>(cuda::device_count(nullptr)) + described_devices().size(); }
   static esp_device_info describe(uint64_t index) {
     static std::map<uint64_t, DeviceFacts> all;  // names are borrowed for as long as the plugin is loaded
-    const DeviceFacts& facts = all.try_emplace(index, cuda::describe_device(check(index))).first->second;
+    const DeviceFacts* plan = description(index);
+    const DeviceFacts& facts =
+        plan ? *plan : all.try_emplace(index, cuda::describe_device(static_cast<int>(index))).first->second;
     esp_device_info info{};
     info.struct_size = sizeof info;
+    info.flags = plan ? ESP_DEVICE_PLANS_ONLY : 0;
     info.name = esp::str(facts.name);
     info.description = esp::str(facts.description);
     info.memory_bytes = facts.memory_bytes;
     return info;
   }
-  std::unique_ptr<Device> open(uint64_t index) const { return std::make_unique<Device>(open_seam(check(index))); }
+  std::unique_ptr<Device> open(uint64_t index) const {
+    const DeviceFacts* plan = description(index);
+    return std::make_unique<Device>(plan ? open_description(*plan) : open_seam(static_cast<int>(index)));
+  }
 
  private:
-  static int check(uint64_t index) {
+  /// Null for a device of this machine. Errors: esp::invalid with the reason why there is none with this index.
+  static const DeviceFacts* description(uint64_t index) {
     std::string why;
-    const int count = cuda::device_count(&why);
+    const auto count = static_cast<uint64_t>(cuda::device_count(&why));
+    if (index < count) return nullptr;
+    if (index < count + described_devices().size()) return &described_devices()[index - count];
     if (count == 0) throw esp::invalid("there is no CUDA device: " + why);
-    if (index >= static_cast<uint64_t>(count))
-      throw esp::invalid("there is no CUDA device " + std::to_string(index) + ", this machine has " + std::to_string(count));
-    return static_cast<int>(index);
+    throw esp::invalid("there is no CUDA device " + std::to_string(index) + ", this machine has " + std::to_string(count));
   }
 };
 

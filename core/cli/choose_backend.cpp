@@ -7,9 +7,10 @@
 namespace espalier::cli {
 
 std::shared_ptr<lower::Backend> choose_backend(const CommandContext& context, const std::string& name,
-                                               const std::vector<std::string>& sets) {
+                                               const std::vector<std::string>& sets, const std::string& device) {
   if (name == "reference") {
-    if (!sets.empty()) throw UserError("[--backend] the reference has no parameters; leave out --set and --threads");
+    if (!sets.empty() || !device.empty())
+      throw UserError("[--backend] the reference has no parameters and no devices; leave out --set, --threads and --device");
     return nullptr;
   }
   const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
@@ -17,7 +18,12 @@ std::shared_ptr<lower::Backend> choose_backend(const CommandContext& context, co
   ErrorList errors;
   const plugins::ParamValues values = plugins::resolve_params(component.params, {.sets = sets}, component.id, errors);
   errors.throw_if_any();
-  return plugins::open_backend(component, values);
+  return plugins::open_backend(component, values, device);
+}
+
+void add_device(CLI::App* command, std::string& device) {
+  command->add_option("--device", device, "name or index of a device of the backend; by default the first that runs anything")
+      ->type_name("NAME");
 }
 
 }  // namespace espalier::cli

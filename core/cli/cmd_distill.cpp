@@ -13,7 +13,7 @@ namespace {
 struct Options {
   std::filesystem::path recipe, out;
   std::vector<std::string> sets;
-  std::string backend = "cpu";
+  std::string backend = "cpu", device;
   std::optional<int64_t> threads;
   bool resume = false, dry_run = false, no_report = false;
 };
@@ -27,10 +27,12 @@ void run_distill(const Options& options, CommandContext& context) {
     errors.add("[distill] --out is missing; give a new folder for the run, or --dry-run to see what it would be");
   errors.throw_if_any();
 
-  train::Services services = services_of_run(
-      context, plugins,
-      choose_backend(context, options.backend,
-                     options.threads ? std::vector{"threads=" + std::to_string(*options.threads)} : std::vector<std::string>{}));
+  const std::vector<std::string> sets =
+      options.threads ? std::vector{"threads=" + std::to_string(*options.threads)} : std::vector<std::string>{};
+  const auto backend = choose_backend(context, options.backend, sets, options.device);
+  if (backend != nullptr && backend->plans_only() && !options.dry_run)
+    throw UserError("[--device] " + backend->describe() + "; it serves --dry-run");
+  train::Services services = services_of_run(context, plugins, backend);
   if (options.no_report) services.report = {};
   if (options.dry_run) return train::dry_run(recipe, services, context.out);
   train::run_recipe(recipe, {options.out, options.resume}, services);
@@ -68,6 +70,7 @@ void add_distill(CLI::App& app, CommandContext& context) {
   command->add_flag("--dry-run", options->dry_run,
                     "check everything and print data, stages, loader verdicts, disk, memory and time per step; write nothing");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
+  add_device(command, options->device);
   command->add_option("--threads", options->threads, "threads of the backend; the result does not depend on them")
       ->type_name("N");
   on_run(command, context, [options, &context] { run_distill(*options, context); });

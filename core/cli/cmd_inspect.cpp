@@ -17,7 +17,8 @@ namespace {
 struct Options {
   std::string model;
   bool json = false, explain = false, expand = false, large_headers = false;
-  std::string html, backend = "cpu";
+  std::string html, backend = "cpu", precision = "f32", device;
+  std::vector<std::string> sets;
   std::vector<int64_t> size;
   int64_t tokens = 77;
 };
@@ -42,7 +43,8 @@ void explain_model(const model::Model& model, const Options& options, const std:
   if (sizes.height == 0 && model.config.sample_size == 0)
     throw UserError("[" + printable(options.model) + "] the config has no sample_size; say which size with --size H W");
   inspect::SessionOptions session;
-  session.backend = choose_backend(context, options.backend);
+  session.backend = choose_backend(context, options.backend, options.sets, options.device);
+  session.compute = *parse_dtype(options.precision);
   const lower::CallList list = inspect::compile(model.tree, sizes, session);
   context.out << title << "\nbackend  " << (session.backend ? session.backend->describe() : "the built-in reference") << "\n\n"
               << inspect::explain(list, {.expand = options.expand});
@@ -106,6 +108,12 @@ void add_inspect(CLI::App& app, CommandContext& context) {
       ->add_option("--backend", options->backend,
                    "whose kernels --explain shows: cpu, reference, or a plugin's id (default: cpu)")
       ->type_name("NAME");
+  one_each(command->add_option("--set", options->sets, "a parameter of that backend (see `plugin show`); repeatable"))
+      ->type_name("k=v");
+  add_device(command, options->device);
+  command->add_option("--precision", options->precision, "what --explain computes the model in; sums are f32")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->type_name("f32|bf16|f16");
   command->add_flag("--expand", options->expand, "every block, or with --explain every call, on a line of its own");
   command->add_option("--size", options->size, "height and width of the latent instead of the config's sample_size")
       ->expected(2)

@@ -23,7 +23,7 @@ namespace espalier::cli {
 namespace {
 
 struct Options {
-  std::string model, backend = "cpu", weights = "packed";
+  std::string model, backend = "cpu", weights = "packed", precision = "f32", device;
   std::filesystem::path inputs, outputs, trace, dump_ir;
   std::vector<std::string> taps, sets, disabled_passes;
   std::optional<uint64_t> random_weights;
@@ -39,7 +39,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 std::shared_ptr<lower::Backend> backend_of(const Options& options, const CommandContext& context) {
   std::vector<std::string> sets = options.sets;
   if (options.threads) sets.push_back("threads=" + std::to_string(*options.threads));
-  return choose_backend(context, options.backend, sets);
+  return choose_backend(context, options.backend, sets, options.device);
 }
 
 void check(const Options& options) {
@@ -94,7 +94,8 @@ void run_model(const Options& options, CommandContext& context) {
                                                .mapped = options.weights == "mapped",
                                                .timed = timed,
                                                .disabled_passes = options.disabled_passes,
-                                               .dump_folder = options.dump_ir});
+                                               .dump_folder = options.dump_ir,
+                                               .compute = *parse_dtype(options.precision)});
   const double setup_s = seconds_since(begin);
 
   exec::FloatTensors results;
@@ -145,12 +146,16 @@ void add_run(CLI::App& app, CommandContext& context) {
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
   one_each(command->add_option("--set", options->sets, "a parameter of the backend (see `plugin show`); repeatable"))
       ->type_name("k=v");
+  add_device(command, options->device);
   command->add_option("--threads", options->threads, "short for --set threads=N")->type_name("N");
   command
       ->add_option("--weights", options->weights,
                    "packed: widened once, fastest; mapped: stay in the file and are widened at each use, least memory")
       ->check(CLI::IsMember({"packed", "mapped"}))
       ->type_name("packed|mapped");
+  command->add_option("--precision", options->precision, "what the model is computed in, where the backend can; sums are f32")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->type_name("f32|bf16|f16");
   command->add_option("--random-weights", options->random_weights, "weights for a lone config, the same for the same seed")
       ->type_name("SEED");
   command->add_option("--repeat", options->repeat, "run this often; the outputs are those of the last run")->type_name("N");

@@ -14,6 +14,7 @@
 #include "core/ir/append.h"
 #include "core/ir/verify.h"
 #include "core/model/unet_graph.h"
+#include "core/ops/cast.h"
 #include "core/ops/elementwise_binary.h"
 #include "core/ops/elementwise_unary.h"
 #include "core/ops/movement.h"
@@ -54,7 +55,8 @@ class JointBuilder {
     options.tokens = options_.tokens;
     for (const LossUse& use : losses)
       for (const FeaturePair& pair : use.pairs) options.taps.push_back(pair.*side);
-    return model::build_graph(tree, options);
+    Graph graph = model::build_graph(tree, options);
+    return options_.unet ? options_.unet(graph) : graph;
   }
 
   static void need_equal_inputs(const Graph& teacher, const Graph& student) {
@@ -106,11 +108,17 @@ class JointBuilder {
     }
     b_.set_path(prefix + node.path);
     b_.frozen = frozen;
-    const bool as_input = !frozen && options_.weights_are_inputs;
-    const Value param = as_input ? b_.input(node.label, type) : b_.param(prefix + node.label, type);
+    Value param;
+    if (frozen) {
+      param = b_.param(prefix + node.label, type);
+    } else {
+      const TensorType master = f32(type.shape);
+      const Value trained = options_.weights_are_inputs ? b_.input(node.label, master) : b_.param(prefix + node.label, master);
+      made_.trained.push_back(trained);
+      param = type == master ? trained : ops::cast(b_, trained, type.dtype);
+    }
     b_.frozen = false;
     b_.set_path("");
-    if (!frozen) made_.trained.push_back(param);
     return param;
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Teacher and student on one noisy batch, and the losses between them: everything up to the total, as one graph.
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ struct JointOptions {
   int64_t batch = 1, height = 0, width = 0, tokens = 77;  // of the latent, in pixels
   bool predicts_v = false;                                // v-prediction; else epsilon
   bool weights_are_inputs = false;                        // the student's tensors are inputs of the graph: they change
+  // What goes in instead of each UNet's graph; its inputs and outputs are f32 all the same. The student's own tensors stay f32
+  // where their parameters become narrower.
+  std::function<Graph(const Graph&)> unet = {};
 };
 
 /// Parameters of the teacher carry this before their name, its nodes before their block path; all of it is frozen.

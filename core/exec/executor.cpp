@@ -116,7 +116,6 @@ void Executor::allocate_arena() {
   if (backend_ != nullptr) {
     device_arena_ = backend_->allocate(list_.arena_bytes);
     arena_ = device_arena_->data();
-    if (!backend_->host_accessible()) staging_ = std::make_unique<Staging>(list_, *backend_, constant_data_);
   } else {
     host_arena_ = std::make_unique<HostBuffer>(list_.arena_bytes);
     arena_ = host_arena_->data;
@@ -179,8 +178,14 @@ void Executor::run_reference(const Call& call, const std::vector<const void*>& i
     if (place.space == Space::kParam) host_params_[place.at].drop();
 }
 
+void Executor::keep_on_device(OnDevice on_device) {
+  ESP_CHECK(staging_ == nullptr && backend_ != nullptr && !backend_->host_accessible());
+  staging_ = std::make_unique<Staging>(list_, *backend_, constant_data_, std::move(on_device));
+}
+
 void Executor::run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
   ESP_CHECK(inputs.size() == list_.inputs.size() && outputs.size() == list_.outputs.size());
+  if (staging_ == nullptr && backend_ != nullptr && !backend_->host_accessible()) keep_on_device({});
   call_ms_.assign(options_.timed ? list_.calls.size() : 0, 0.0);
   std::optional<Progress> shown;
   if (options_.progress) shown.emplace("running", list_.calls.size());
@@ -190,8 +195,11 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
   const auto stop_if_asked = [&] {
     if (options_.interruptible) check_interrupt();
   };
-  const auto is_zero = [&](const InputGate& gate) { return static_cast<const float*>(inputs[gate.input])[gate.element] == 0; };
-  if (staging_ != nullptr) staging_->upload(inputs);
+  const auto is_zero = [&](const InputGate& gate) {
+    const bool hidden = staging_ != nullptr && staging_->on_device().input(gate.input);
+    return !hidden && static_cast<const float*>(inputs[gate.input])[gate.element] == 0;
+  };
+  if (staging_ != nullptr) staging_->begin(inputs, outputs);
   const std::vector<const void*>& device_inputs = staging_ ? staging_->inputs() : inputs;
   const std::vector<void*>& device_outputs = staging_ ? staging_->outputs() : outputs;
   const std::vector<const void*>& device_constants = staging_ ? staging_->constants() : constant_data_;
@@ -221,17 +229,28 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
       advance(1, list_.graph->node(list_.calls[i].node).path);
     }
   }
-  if (staging_ != nullptr) staging_->download(outputs);
+  if (staging_ != nullptr) staging_->end();
+  copy_outputs(inputs, outputs);
+}
+
+void Executor::copy_outputs(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
   for (const lower::OutputCopy& copy : list_.copies) {
-    if (staging_ != nullptr && (copy.from.space == Space::kInput || copy.from.space == Space::kOutput)) continue;
     const TensorType& type = list_.graph->type(list_.outputs[copy.output]);
     const void* from = address(copy.from, inputs, outputs);
-    if (from == outputs[copy.output]) continue;  // state that an in-place op updated
-    if (copy.from.space == Space::kParam)        // the file's type may be narrower than the graph's
-      narrow(type.dtype, widen(host_params_[copy.from.at].type.dtype, from, static_cast<size_t>(type.shape.elements())),
-             outputs[copy.output]);
-    else
-      std::memcpy(outputs[copy.output], from, type.bytes());
+    void* to = outputs[copy.output];
+    if (copy.from.space == Space::kParam) {  // the file's type may be narrower than the graph's
+      const std::vector<double> values =
+          widen(host_params_[copy.from.at].type.dtype, from, static_cast<size_t>(type.shape.elements()));
+      if (staging_ == nullptr || !staging_->on_device().output(copy.output)) {
+        narrow(type.dtype, values, to);
+        continue;
+      }
+      std::vector<std::byte> bytes(type.bytes());
+      narrow(type.dtype, values, bytes.data());
+      backend_->copy(to, bytes.data(), bytes.size());
+    } else if (staging_ == nullptr && from != to) {  // equal: state that an in-place op updated
+      std::memcpy(to, from, type.bytes());
+    }
   }
 }
 

@@ -8,14 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "core/exec/staging.h"
 #include "core/exec/tensor.h"
 #include "core/io/tensor_source.h"
 #include "core/lower/backend.h"
 #include "core/lower/call_list.h"
 
 namespace espalier::exec {
-
-class Staging;
 
 /// Parameters that several executors share: packed once, whatever the number of graphs that read them.
 struct SharedParams {
@@ -49,6 +48,10 @@ class Executor {
   /// Errors: Interrupted between calls when the user asked to stop.
   void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
 
+  /// For a device whose memory the host does not read, before the first run: the marked inputs and outputs of every run are
+  /// given in the device's memory. Calls that a gate makes useless are skipped only where the gate is an element of the others.
+  void keep_on_device(OnDevice on_device);
+
   const lower::CallList& list() const { return list_; }
   /// Of the last run, one per call, 0 for a call that was skipped; empty unless timed.
   const std::vector<double>& call_ms() const { return call_ms_; }
@@ -63,6 +66,7 @@ class Executor {
   void allocate_arena();
   void make_segments();
   void run_reference(const lower::Call& call, const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
+  void copy_outputs(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
   const void* address(const lower::Place& place, const std::vector<const void*>& inputs, const std::vector<void*>& outputs) const;
 
   lower::CallList list_;

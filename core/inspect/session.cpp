@@ -1,5 +1,7 @@
 #include "core/inspect/session.h"
 
+#include <map>
+
 #include "core/base/error.h"
 #include "core/lower/lower.h"
 
@@ -24,14 +26,30 @@ passes::Context context_of(const std::shared_ptr<lower::Backend>& backend) {
   return context;
 }
 
+void require_kernels(const lower::CallList& list, const std::shared_ptr<lower::Backend>& backend, DType compute) {
+  if (backend == nullptr) return;
+  std::map<std::string, std::string> missing;  // op → why
+  for (const lower::Call& call : list.calls)
+    if (!call.on_backend)
+      missing.emplace(std::string(*list.graph->node(call.node).op->name), call.refusals.empty() ? "it has none" : call.refusals.front().reason);
+  if (missing.empty()) return;
+  std::string lines;
+  for (const auto& [op, why] : missing) lines += "\n  " + op + ": " + why;
+  throw UserError("[precision] " + backend->name() + " has no kernels in " + std::string(name_of(compute)) +
+                  " for what follows; compute in f32, or on another backend:" + lines);
+}
+
 lower::CallList compile(const Graph& graph, const SessionOptions& options) {
   passes::PipelineOptions pipeline;
   pipeline.context = context_of(options.backend);
   pipeline.context.recompute_above_bytes = options.recompute_above_bytes;
+  pipeline.context.compute = options.compute;
   pipeline.disabled = options.disabled_passes;
   pipeline.dump_folder = options.dump_folder;
   auto optimised = std::make_shared<const Graph>(passes::optimise(graph, pipeline));
-  return lower::lower(std::move(optimised), {.backend = options.backend.get(), .strict = options.strict});
+  lower::CallList list = lower::lower(std::move(optimised), {.backend = options.backend.get(), .strict = options.strict});
+  if (options.compute != DType::kF32) require_kernels(list, options.backend, options.compute);
+  return list;
 }
 
 lower::CallList compile(const model::BlockTree& tree, const model::GraphOptions& sizes, const SessionOptions& options) {

@@ -63,6 +63,9 @@ class Backend {
   virtual std::string name() const = 0;      // "cpu"
   virtual std::string describe() const = 0;  // device, instruction set, libraries
   virtual bool host_accessible() const = 0;  // buffers are ordinary memory
+  /// A description of a device: lowering for it works, nothing can be run.
+  virtual bool plans_only() const { return false; }
+  virtual uint64_t memory_bytes() const { return 0; }  // of a device with memory of its own; 0: not known
   virtual KernelChoice support(const OpCall& call, const std::string& path, const std::vector<bool>& is_param) = 0;
   virtual std::unique_ptr<DeviceMemory> allocate(uint64_t bytes) = 0;
   /// `bytes` from one place to another, each in memory of the device or of the host. Returns when it is done.

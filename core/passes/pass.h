@@ -33,6 +33,7 @@ struct Context {
   Accepts accepts = accepts_everything;
   std::optional<uint64_t> recompute_above_bytes = {};  // target of `recompute`; absent: it does nothing
   Workspace workspace = {};                            // absent: no call takes scratch
+  std::optional<DType> compute = {};                   // of `mixed_precision`; absent: it does nothing
 };
 
 struct Pass {

@@ -13,7 +13,9 @@
 #include "core/passes/expand.h"
 #include "core/passes/fold_constants.h"
 #include "core/passes/fuse.h"
+#include "core/passes/mixed_precision.h"
 #include "core/passes/recompute.h"
+#include "core/passes/sink_casts.h"
 
 namespace espalier::passes {
 namespace {
@@ -25,23 +27,28 @@ constexpr Pass kDce{"dce", "every node serves an output", dce};
 constexpr Pass kFuse{"fuse", "elementary patterns are composites where the backend accepts them", fuse};
 constexpr Pass kExpand{"expand", "no composite is left that the backend does not accept", expand};
 
+constexpr Pass kMixedPrecision{"mixed_precision", "what can be computed in the narrow type asked for is", mixed_precision};
+constexpr Pass kSinkCasts{"sink_casts", "a cast stands directly before what reads it", sink_casts};
 constexpr Pass kRecompute{"recompute", "live values fit the memory target where computing units again can do that", recompute};
 
-constexpr const Pass* kAll[] = {&kCanonicalise, &kFoldConstants, &kCse, &kDce, &kFuse, &kExpand, &kRecompute};
+constexpr const Pass* kAll[] = {&kCanonicalise, &kFoldConstants,  &kCse,       &kDce,      &kFuse,
+                                &kExpand,       &kMixedPrecision, &kSinkCasts, &kRecompute};
 
 // The table of contents: what happens to a graph between its builder and lowering.
 constexpr const Pass* kStandard[] = {
-    &kDce,            // what no output needs is not worth looking at
-    &kCanonicalise,   // equal things look equal
-    &kFoldConstants,  // what is known before anything runs
-    &kCanonicalise,   // a folded operand may be a 0 or a 1
-    &kCse,            // before fuse, because it decides what is read once
-    &kFuse,           // what the backend runs as one kernel
-    &kExpand,         // what the backend does not know
-    &kCanonicalise,   // expanded composites bring reshapes of reshapes
-    &kCse,            // and may share parts
-    &kDce,            // nothing that does not run is weighed below
-    &kRecompute,      // what runs by now, a second time where that saves memory
+    &kDce,             // what no output needs is not worth looking at
+    &kMixedPrecision,  // before types are looked at by anything else
+    &kCanonicalise,    // equal things look equal
+    &kFoldConstants,   // what is known before anything runs
+    &kCanonicalise,    // a folded operand may be a 0 or a 1
+    &kCse,             // before fuse, because it decides what is read once
+    &kFuse,            // what the backend runs as one kernel
+    &kExpand,          // what the backend does not know
+    &kCanonicalise,    // expanded composites bring reshapes of reshapes
+    &kCse,             // and may share parts
+    &kDce,             // nothing that does not run is weighed below
+    &kSinkCasts,       // cse has joined casts that are better made twice
+    &kRecompute,       // what runs by now, a second time where that saves memory
 };
 
 void verify_after(const Graph& graph, std::string_view pass) {

@@ -79,7 +79,7 @@ RunState from_json(const json& root) {
 
 uint64_t checkpoint_bytes(const Student& student) {
   uint64_t bytes = 0;
-  for_each_buffer(student, [&](const std::string&, const Buffer& buffer) { bytes += buffer.bytes().size(); });
+  for_each_buffer(student, [&](const std::string&, const Buffer& buffer) { bytes += buffer.type().bytes(); });
   return bytes;
 }
 
@@ -136,7 +136,7 @@ LoadedCheckpoint read_checkpoint(const fs::path& folder, const Base& base, const
     if (!(tensor.type == buffer.type()))
       throw UserError((folder / kTensors).string() + ": '" + name + "' is " + to_string(tensor.type) + ", the recipe makes it " +
                       to_string(buffer.type()));
-    std::memcpy(buffer.data(), tensor.bytes.data(), tensor.bytes.size());
+    std::memcpy(buffer.bytes().data(), tensor.bytes.data(), tensor.bytes.size());
     source->drop_pages(name);
   });
   if (read != source->names().size())

@@ -42,6 +42,15 @@ void print_stages(const Recipe& recipe, const std::vector<StagePreview>& stages,
         << '\n';
 }
 
+void print_device(const Needs& needs, const lower::Backend& backend, std::ostream& out) {
+  const Work& work = needs.step_work;
+  out << "\nmemory of the device, " << backend.describe() << ":\n" << memory_table(needs.device);
+  if (backend.memory_bytes() > 0) out << "it has " << human_bytes(backend.memory_bytes()) << '\n';
+  out << fmt::format("\nforward and backward of a batch: {} calls, {:.2f} TFLOP in products, {:.3f} TFLOP else, {} moved\n",
+                     with_commas(static_cast<int64_t>(work.calls)), work.product_flops / 1e12, work.other_flops / 1e12,
+                     human_bytes(static_cast<uint64_t>(work.bytes)));
+}
+
 }  // namespace
 
 void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) {
@@ -57,9 +66,14 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   print_stages(recipe, stages, out);
   const Needs needs = needs_of(recipe, models, stages, services, losses, *source);
   out << "\ndisk    " << human_bytes(needs.disk_bytes) << " for checkpoints and the student\nmemory:\n"
-      << memory_table(needs) << "available " << human_bytes(available_memory_bytes()) << '\n';
+      << memory_table(needs.memory) << "available " << human_bytes(available_memory_bytes()) << '\n';
+  if (!needs.device.empty()) print_device(needs, *services.backend, out);
   out.flush();
-  require_memory(needs);
+  require_memory(needs, services.backend);
+  if (services.backend != nullptr && services.backend->plans_only()) {
+    out << "\nnothing was run: " << services.backend->describe() << '\n';
+    return;
+  }
 
   const size_t stage = largest_stage(stages);
   const double step_s = measure_step_s(recipe, models, stages, stage, services, losses, *source);

@@ -6,6 +6,7 @@
 #include "core/ir/rewrite.h"
 #include "core/ops/accumulate.h"
 #include "core/ops/registry.h"
+#include "core/passes/mixed_precision.h"
 
 namespace espalier::train {
 
@@ -31,6 +32,12 @@ distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, size
   distill::JointOptions options{.batch = shape.batch, .height = shape.height, .width = shape.width, .tokens = shape.tokens};
   options.predicts_v = recipe.predicts_v;
   options.weights_are_inputs = true;
+  if (recipe.train.precision != DType::kF32)
+    options.unet = [compute = recipe.train.precision](const Graph& unet) {
+      passes::Context context;
+      context.compute = compute;
+      return passes::mixed_precision(unet, context);
+    };
   distill::JointGraph joint = distill::build_joint_graph(teacher, student.tree, uses, options);
   for (distill::JointTerm& term : joint.terms) term.use = index[term.use];
   return joint;

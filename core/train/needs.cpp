@@ -10,6 +10,7 @@
 #include "core/base/memory_limit.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
+#include "core/inspect/session.h"
 #include "core/train/joint.h"
 
 namespace espalier::train {
@@ -49,6 +50,8 @@ class PackedCopies {
 };
 
 using Parts = std::vector<std::pair<std::string, uint64_t>>;
+
+constexpr uint64_t kDriver = uint64_t{1} << 30;  // of a device: context, kernels' code, the libraries' handles; an allowance
 
 uint64_t sum_of(const Parts& parts) {
   uint64_t sum = 0;
@@ -111,6 +114,7 @@ std::vector<size_t> stages_that_may_need_most(const Recipe& recipe, const std::v
 }  // namespace
 
 uint64_t Needs::memory_bytes() const { return sum_of(memory); }
+uint64_t Needs::device_bytes() const { return sum_of(device); }
 
 Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<StagePreview>& stages, const Services& services,
                const Losses& losses, data::Source& source) {
@@ -123,10 +127,18 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   const bool shares = services.teacher_values && teacher != nullptr;
   uint64_t training = 0, validation = 0, of_teacher = 0, step_values = 0;
   double flops = 0;
+  Work largest_work;
   PackedCopies packed;
+  DeviceParams params;  // where they are on a device
+  uint64_t staged = 0;
+  const auto count = [&](const lower::CallList& list) {
+    packed.add(list);
+    params.add(list);
+  };
   std::vector<lower::CallList> lists;  // kept to the end: a run holds such graphs too, and they count
   for (const size_t stage : stages_that_may_need_most(recipe, stages)) {
-    uint64_t training_here = 0, validation_here = 0, of_teacher_here = 0;
+    uint64_t training_here = 0, validation_here = 0, of_teacher_here = 0, staged_here = 0;
+    const model::BlockTree& student = stages[stage].after.tree;
     lists.clear();
     for (const data::BatchShape& shape : source.buckets()) {
       distill::JointGraph joint = joint_graph(recipe, losses, stage, stages[stage].after, teacher, shape, nullptr);
@@ -137,31 +149,53 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
         of_teacher_here += alone.arena_bytes + bytes_of(cut.values, DType::kF32);
         step_values = std::max(step_values, bytes_of(cut.values, services.teacher_values->dtype));
         teacher_flops = flops_of(*alone.graph);
-        packed.add(alone);
+        count(alone);
+        staged_here += staged_bytes(alone, student);
         lists.push_back(std::move(alone));
         joint = std::move(cut.student);
       }
       lower::CallList calls = training_calls(joint, training_options(recipe.train), services.backend);
+      if (recipe.train.precision != DType::kF32) inspect::require_kernels(calls, services.backend, recipe.train.precision);
       training_here += calls.arena_bytes;
+      staged_here += staged_bytes(calls, student);
+      if (const Work work = work_of(calls); work.product_flops > largest_work.product_flops) largest_work = work;
       flops = std::max(flops, (teacher_flops + flops_of(*calls.graph)) * static_cast<double>(recipe.train.accumulate));
-      packed.add(calls);
+      count(calls);
       lists.push_back(std::move(calls));
       if (source.validation_batches() == 0) continue;
       lower::CallList validating = validation_calls(joint, services.backend);
       validation_here += validating.arena_bytes;
-      packed.add(validating);
+      staged_here += staged_bytes(validating, student);
+      count(validating);
       lists.push_back(std::move(validating));
     }
     training = std::max(training, training_here), validation = std::max(validation, validation_here);
-    of_teacher = std::max(of_teacher, of_teacher_here);
+    of_teacher = std::max(of_teacher, of_teacher_here), staged = std::max(staged, staged_here);
   }
   Needs needs;
-  needs.memory = {{"student: weights, gradients, optimizer" + std::string(with_ema ? ", average" : ""),
-                   training_bytes(structure.tree, recipe.train.optimizer, with_ema)},
-                  {"values of forward and backward", training}};
-  if (validation > 0) needs.memory.emplace_back("values of validation", validation);
-  if (of_teacher > 0) needs.memory.emplace_back("values of the teacher by itself, and a batch's file", of_teacher + step_values);
-  if (models.teacher) {
+  const std::string average = with_ema ? ", average" : "";
+  const uint64_t state = training_bytes(structure.tree, recipe.train.optimizer, with_ema);
+  const uint64_t gradients = static_cast<uint64_t>(largest.parameters) * 4;
+  const bool on_device = has_own_memory(services.backend);
+  Parts values{{"student: weights, gradients, optimizer" + average, state}, {"values of forward and backward", training}};
+  if (validation > 0) values.emplace_back("values of validation", validation);
+  if (of_teacher > 0) values.emplace_back("values of the teacher by itself", of_teacher);
+  if (on_device) {
+    needs.device = std::move(values);
+    if (models.teacher) needs.device.emplace_back("teacher's weights, as they are computed with", params.bytes());
+    needs.device.emplace_back("values of the update", update_bytes(structure.tree, recipe.train, services.backend));
+    needs.device.emplace_back("batches, losses, constants", staged);
+    needs.device.emplace_back("driver and libraries, an allowance", kDriver);
+    needs.memory = {{"student: weights, optimizer" + average + ", for checkpoints", state - gradients}};
+  } else {
+    needs.memory = std::move(values);
+  }
+  if (step_values > 0) needs.memory.emplace_back("a batch's file of the teacher's values", step_values);
+  if (models.teacher && on_device) {
+    uint64_t bytes = 0;
+    for (const std::string& name : models.teacher->weights->names()) bytes += models.teacher->weights->get(name).type.bytes();
+    needs.memory.emplace_back("teacher's weights, as the file has them", bytes);
+  } else if (models.teacher) {
     uint64_t bytes = 0;
     for (const std::string& name : models.teacher->weights->names()) bytes += models.teacher->weights->get(name).type.bytes();
     const io::TensorSource& weights = *models.teacher->weights;
@@ -175,9 +209,9 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   needs.pruning = sum_of(pruning) > sum_of(needs.memory);
   if (needs.pruning) needs.memory = std::move(pruning);
   needs.step_flops = flops;
+  needs.step_work = largest_work;
   needs.shared_batch_bytes = step_values;
-  const uint64_t gradients = static_cast<uint64_t>(largest.parameters) * 4;
-  const uint64_t checkpoint = training_bytes(structure.tree, recipe.train.optimizer, with_ema) - gradients;
+  const uint64_t checkpoint = state - gradients;
   const bool keeps_before =
       std::any_of(recipe.stages.begin(), recipe.stages.end(), [](const StageSpec& s) { return s.until.has_value(); });
   needs.student_bytes = static_cast<uint64_t>(stages.back().parameters) * size_of(recipe.train.save_dtype) * (with_ema ? 2 : 1);
@@ -186,24 +220,29 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
   return needs;
 }
 
-std::string memory_table(const Needs& needs) {
+std::string memory_table(const Parts& parts) {
   terminal::Table table({terminal::Table::Align::kLeft, terminal::Table::Align::kRight});
-  for (const auto& [part, bytes] : needs.memory) table.row({part, human_bytes(bytes)});
-  table.row({"sum", human_bytes(needs.memory_bytes())});
+  for (const auto& [part, bytes] : parts) table.row({part, human_bytes(bytes)});
+  table.row({"sum", human_bytes(sum_of(parts))});
   return table.text();
 }
 
-void require_memory(const Needs& needs) {
+void require_memory(const Needs& needs, const std::shared_ptr<lower::Backend>& backend) {
+  constexpr const char* kLessToTrain =
+      "a smaller batch_size (with accumulate), recompute_above_mib, no [train.ema], or teacher_weights = \"mapped\" need less";
+  if (!needs.device.empty() && backend->memory_bytes() > 0 && needs.device_bytes() > backend->memory_bytes())
+    throw UserError(fmt::format("[memory] the run needs {} of the device's memory, and {} has {}:\n{}{}",
+                                human_bytes(needs.device_bytes()), backend->name(), human_bytes(backend->memory_bytes()),
+                                memory_table(needs.device),
+                                "precision = \"bf16\", recompute_above_mib, the optimizer adamw8bit, a smaller batch_size (with "
+                                "accumulate) or no [train.ema] need less"));
   const uint64_t available = available_memory_bytes() + resident_memory_bytes();  // the sum counts what is held already
   if (needs.memory_bytes() <= available) return;
-  const char* less =
-      needs.pruning
-          ? "an optimizer with less state, no [train.ema], or a student that `espalier prune` has cut before ([student]) "
-            "need less"
-          : "a smaller batch_size (with accumulate), recompute_above_mib, no [train.ema], or teacher_weights = "
-            "\"mapped\" need less";
+  const char* less = needs.pruning ? "an optimizer with less state, no [train.ema], or a student that `espalier prune` has cut "
+                                     "before ([student]) need less"
+                                   : kLessToTrain;
   throw UserError(fmt::format("[memory] the run needs at least {}, and {} can be had:\n{}{}", human_bytes(needs.memory_bytes()),
-                              human_bytes(available), memory_table(needs), less));
+                              human_bytes(available), memory_table(needs.memory), less));
 }
 
 }  // namespace espalier::train

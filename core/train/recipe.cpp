@@ -264,6 +264,9 @@ class Reader {
     std::string dtype = "f32";
     choice(reader, "save_dtype", {"f32", "f16", "bf16"}, dtype);
     train.save_dtype = *parse_dtype(dtype);
+    std::string precision = "f32";
+    choice(reader, "precision", {"f32", "bf16"}, precision);
+    train.precision = *parse_dtype(precision);
     integer(reader, "checkpoint_every", 1, int64_t{1} << 40, train.checkpoint_every);
     integer(reader, "keep_checkpoints", 1, 1000, train.keep_checkpoints);
     integer(reader, "validate_every", 0, int64_t{1} << 40, train.validate_every);

@@ -84,6 +84,7 @@ struct TrainSpec {
   uint64_t seed = 0;
   std::optional<double> clip_norm;
   DType save_dtype = DType::kF32;
+  DType precision = DType::kF32;  // bf16: the UNets are computed in it; masters, losses and updates are f32 all the same
   int64_t checkpoint_every = 500, keep_checkpoints = 2;
   int64_t validate_every = 0;                  // 0: at the end of stages only
   bool teacher_mapped = false;                 // teacher_weights = "mapped": read from the file at each use, least memory

@@ -52,6 +52,7 @@ void fill_train(toml::table& table, const TrainSpec& train) {
   put(table, "accumulate", train.accumulate);
   put(table, "seed", static_cast<int64_t>(train.seed));
   put(table, "save_dtype", std::string(name_of(train.save_dtype)));
+  put(table, "precision", std::string(name_of(train.precision)));
   put(table, "checkpoint_every", train.checkpoint_every);
   put(table, "keep_checkpoints", train.keep_checkpoints);
   put(table, "validate_every", train.validate_every);

@@ -44,7 +44,7 @@ class Run {
     source_ = data::prefetch(std::move(source), kBatchesAhead);
     const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_, losses_, *source_);
     const Needs needs = needs_of(recipe_, models_, stages, services_, losses_, *source_);
-    require_memory(needs);
+    require_memory(needs, services_.backend);
     folder_.begin();
     begin(needs);
     if (services_.teacher_values) values_ = std::make_shared<TeacherFolder>(*services_.teacher_values, services_.say);

@@ -1,5 +1,7 @@
 #include "core/train/step.h"
 
+#include <chrono>
+
 #include "core/ir/builder.h"
 #include "core/ops/ema.h"
 #include "core/ops/squared_norm.h"
@@ -18,17 +20,17 @@ BatchStep::BatchStep(const distill::JointGraph& joint, const std::optional<Train
     : values_(std::move(values)), terms_(joint.terms.size()) {
   lower::CallList list = training ? training_calls(joint, *training, backend) : validation_calls(joint, backend);
   exec::ExecOptions options;
-  options.timed = training.has_value();
+  options.timed = training.has_value() && !has_own_memory(backend);  // where each call would have to be waited for
   options.progress = false;
   options.params = teacher.params;
   options.mapped = teacher.mapped;
   bound_ = std::make_unique<BoundExecutor>(std::move(list), backend, of_joint_graph(teacher.weights), options);
   if (values_ != nullptr) values_->bind(*bound_);
   for (TrainedTensor& tensor : student.tensors()) {
-    bound_->input(tensor.name, tensor.weight.data(), true);
+    bound_->input(tensor.name, tensor.weight, true);
     if (!training) continue;
-    bound_->output(gradient_name(tensor.name), tensor.gradient.data());
-    if (training->accumulate) bound_->input(gradient_name(tensor.name), tensor.gradient.data());
+    bound_->output(gradient_name(tensor.name), tensor.gradient);
+    if (training->accumulate) bound_->input(gradient_name(tensor.name), tensor.gradient);
   }
 }
 
@@ -47,7 +49,9 @@ StepResult BatchStep::run(const BatchName& name, const data::Batch& batch, const
   bound_->input("loss_weights", weights.data());
   bound_->output("total", &result.total);
   bound_->output("terms", result.terms.data());
+  const auto begin = std::chrono::steady_clock::now();
   bound_->run();
+  run_ms_ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   return result;
 }
 
@@ -56,6 +60,7 @@ StepTime BatchStep::last_time() const {
   if (values_ != nullptr) time.teacher = values_->run_ms(), time.files = values_->file_ms();
   const lower::CallList& list = bound_->executor().list();
   const std::vector<double>& ms = bound_->executor().call_ms();
+  if (ms.empty()) time.student = run_ms_;
   for (size_t i = 0; i < ms.size(); ++i) {
     const Node& node = list.graph->node(list.calls[i].node);
     const bool backward = node.grad_of.present() || node.recompute;
@@ -64,15 +69,14 @@ StepTime BatchStep::last_time() const {
   return time;
 }
 
-Update::Update(Student& student, const OptimizerSpec& optimizer, const std::shared_ptr<lower::Backend>& backend) {
-  const bool with_ema = !student.tensors().empty() && student.tensors()[0].ema != nullptr;
-  Graph norms, update;
-  norms.name = "norms", update.name = "update";
-  Builder of_norms(norms), b(update);
+UpdateGraphs update_graphs(const std::vector<model::TensorSpec>& tensors, const OptimizerSpec& optimizer, bool with_ema) {
+  UpdateGraphs made;
+  made.norms.name = "norms", made.update.name = "update";
+  Builder of_norms(made.norms), b(made.update);
   const Value hyper = b.input("hyper", f32({4}));
   const Value decay = with_ema ? b.input("decay", f32({1})) : Value{};
-  for (const TrainedTensor& tensor : student.tensors()) {
-    const TensorType& type = tensor.weight.type();
+  for (const model::TensorSpec& tensor : tensors) {
+    const TensorType type = f32(tensor.shape);
     of_norms.output(kNorm + tensor.name, ops::squared_norm(of_norms, of_norms.input(gradient_name(tensor.name), type)));
     const Value weight = b.input(tensor.name, type), gradient = b.input(gradient_name(tensor.name), type);
     std::vector<Value> slots;
@@ -83,29 +87,35 @@ Update::Update(Student& student, const OptimizerSpec& optimizer, const std::shar
     for (size_t k = 0; k < specs.size(); ++k) b.output(slot_name(tensor.name, specs[k].name), now[k + 1]);
     if (with_ema) b.output(kEma + tensor.name, ops::ema(b, b.input(kEma + tensor.name, type), now[0], decay));
   }
+  return made;
+}
+
+Update::Update(Student& student, const OptimizerSpec& optimizer, const std::shared_ptr<lower::Backend>& backend) {
+  const bool with_ema = !student.tensors().empty() && student.tensors()[0].ema != nullptr;
+  const UpdateGraphs graphs = update_graphs(model::tensor_specs(student.structure().tree), optimizer, with_ema);
   exec::ExecOptions options;
   options.progress = false;
   options.interruptible = false;
-  norms_ = std::make_unique<BoundExecutor>(compile_for_training(norms, backend), backend, nullptr, options);
-  step_ = std::make_unique<BoundExecutor>(compile_for_training(update, backend), backend, nullptr, options);
+  norms_ = std::make_unique<BoundExecutor>(compile_for_training(graphs.norms, backend), backend, nullptr, options);
+  step_ = std::make_unique<BoundExecutor>(compile_for_training(graphs.update, backend), backend, nullptr, options);
   squares_.resize(student.tensors().size());
   step_->input("hyper", hyper_.data());
   if (with_ema) step_->input("decay", &decay_);
   for (size_t i = 0; i < student.tensors().size(); ++i) {
     TrainedTensor& tensor = student.tensors()[i];
-    norms_->input(gradient_name(tensor.name), tensor.gradient.data());
+    norms_->input(gradient_name(tensor.name), tensor.gradient);
     norms_->output(kNorm + tensor.name, &squares_[i]);
-    step_->input(tensor.name, tensor.weight.data());
-    step_->output(tensor.name, tensor.weight.data());
-    step_->input(gradient_name(tensor.name), tensor.gradient.data());
+    step_->input(tensor.name, tensor.weight);
+    step_->output(tensor.name, tensor.weight);
+    step_->input(gradient_name(tensor.name), tensor.gradient);
     const std::vector<Slot> specs = slots_of(optimizer, tensor.weight.type().shape);
     for (size_t k = 0; k < specs.size(); ++k) {
-      step_->input(slot_name(tensor.name, specs[k].name), tensor.slots[k].data());
-      step_->output(slot_name(tensor.name, specs[k].name), tensor.slots[k].data());
+      step_->input(slot_name(tensor.name, specs[k].name), tensor.slots[k]);
+      step_->output(slot_name(tensor.name, specs[k].name), tensor.slots[k]);
     }
     if (!with_ema) continue;
-    step_->input(kEma + tensor.name, tensor.ema->data());
-    step_->output(kEma + tensor.name, tensor.ema->data());
+    step_->input(kEma + tensor.name, *tensor.ema);
+    step_->output(kEma + tensor.name, *tensor.ema);
   }
 }
 

@@ -18,7 +18,8 @@
 namespace espalier::train {
 
 /// Where the time of a forward and backward run went, in ms. What is computed again for the backward pass counts as backward;
-/// `files` is reading and writing what runs share of the teacher.
+/// `files` is reading and writing what runs share of the teacher. On a device whose calls are not timed one by one all of a
+/// graph's time counts as the student's.
 struct StepTime {
   double teacher = 0, student = 0, backward = 0, files = 0;
 };
@@ -48,7 +49,14 @@ class BatchStep {
   std::unique_ptr<BoundExecutor> bound_;
   std::shared_ptr<TeacherStep> values_;  // null: the graph has the teacher in it
   size_t terms_ = 0;
+  double run_ms_ = 0;
 };
+
+/// What an update is made of, for tensors of these names and shapes.
+struct UpdateGraphs {
+  Graph norms, update;
+};
+UpdateGraphs update_graphs(const std::vector<model::TensorSpec>& tensors, const OptimizerSpec& optimizer, bool with_ema);
 
 /// Gradient norms and the optimizer's step.
 class Update {

@@ -1,20 +1,13 @@
 #include "core/train/student.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <map>
-#include <new>
 
 #include "core/base/error.h"
 #include "core/io/memory_source.h"
 
 namespace espalier::train {
 namespace {
-
-/// From here on a buffer has pages of its own: the heap clears what it hands out again, and what is cleared is there.
-constexpr size_t kOwnPages = size_t{16} << 10;
 
 TrainedTensor make_tensor(const model::TensorSpec& spec, const OptimizerSpec& optimizer, bool with_ema) {
   TrainedTensor tensor{spec.name, Buffer(f32(spec.shape)), Buffer(f32(spec.shape)), {}, nullptr};
@@ -50,21 +43,6 @@ class StudentWeights final : public io::TensorSource {
 
 }  // namespace
 
-Buffer::Buffer(TensorType type) : type_(std::move(type)), data_(nullptr, Free(0)) {
-  const size_t size = type_.bytes() + 1;  // an empty tensor has an address too
-  const bool own = size >= kOwnPages;
-  void* data = own ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : std::calloc(size, 1);
-  if (data == nullptr || data == MAP_FAILED) throw std::bad_alloc();
-  data_ = std::unique_ptr<std::byte, Free>(static_cast<std::byte*>(data), Free(own ? size : 0));
-}
-
-void Buffer::Free::operator()(std::byte* data) const {
-  if (mapped > 0)
-    munmap(data, mapped);
-  else
-    std::free(data);
-}
-
 model::BlockTree own_tree(const model::BlockTree& tree) { return model::build_tree(model::config_of(tree)); }
 
 Student::Student(Structure structure, const io::TensorSourcePtr& weights, const OptimizerSpec& optimizer, bool with_ema)
@@ -84,9 +62,9 @@ Student::Student(Structure structure, const io::TensorSourcePtr& weights, const 
 uint64_t Student::state_bytes() const {
   uint64_t bytes = 0;
   for (const TrainedTensor& tensor : tensors_) {
-    bytes += tensor.weight.bytes().size() + tensor.gradient.bytes().size();
-    for (const Buffer& slot : tensor.slots) bytes += slot.bytes().size();
-    if (tensor.ema) bytes += tensor.ema->bytes().size();
+    bytes += tensor.weight.type().bytes() + tensor.gradient.type().bytes();
+    for (const Buffer& slot : tensor.slots) bytes += slot.type().bytes();
+    if (tensor.ema) bytes += tensor.ema->type().bytes();
   }
   return bytes;
 }

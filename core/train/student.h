@@ -1,7 +1,6 @@
 #pragma once
 // The student in training: its structure, where its tensors came from, and every number that a step changes.
 
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,31 +10,10 @@
 #include "core/io/tensor_source.h"
 #include "core/model/model.h"
 #include "core/prune/student_files.h"
+#include "core/train/buffer.h"
 #include "core/train/optimizer.h"
 
 namespace espalier::train {
-
-/// Zeroed memory whose address never changes. The system hands it out at the first write: what a student that is pruned before
-/// its first step never writes (gradients, optimizer) is never there, but for small tensors. Errors: std::bad_alloc.
-class Buffer {
- public:
-  explicit Buffer(TensorType type);
-  const TensorType& type() const { return type_; }
-  std::span<std::byte> bytes() { return {data_.get(), type_.bytes()}; }
-  std::span<const std::byte> bytes() const { return {data_.get(), type_.bytes()}; }
-  void* data() { return data_.get(); }
-  const void* data() const { return data_.get(); }
-  std::span<const float> floats() const { return {reinterpret_cast<const float*>(data_.get()), type_.bytes() / 4}; }
-
- private:
-  struct Free {
-    explicit Free(size_t bytes) : mapped(bytes) {}
-    size_t mapped;  // bytes of pages of its own; 0: from the heap
-    void operator()(std::byte* data) const;
-  };
-  TensorType type_;
-  std::unique_ptr<std::byte, Free> data_;
-};
 
 /// One tensor with all that belongs to it. Weights are f32 masters whatever the files hold.
 struct TrainedTensor {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "core/base/error.h"
 #include "core/train/first_non_finite.h"
@@ -68,12 +67,21 @@ void Trainer::stop(const Position& at, const std::string& what, const data::Batc
                   at.step, what, where));
 }
 
+void Trainer::clear_gradients() {
+  if (has_own_memory(services_.backend) && zeros_ == nullptr) {
+    uint64_t most = 0;
+    for (const TrainedTensor& tensor : student_.tensors()) most = std::max(most, tensor.gradient.type().bytes());
+    zeros_ = services_.backend->allocate(most);
+    services_.backend->copy(zeros_->data(), std::vector<std::byte>(most).data(), most);
+  }
+  for (TrainedTensor& tensor : student_.tensors()) tensor.gradient.clear(services_.backend, zeros_ ? zeros_->data() : nullptr);
+}
+
 NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
   const auto begin = Clock::now();
   if (update_ == nullptr) update_ = std::make_unique<Update>(student_, recipe_.train.optimizer, services_.backend);
   const int64_t parts = recipe_.train.accumulate;
-  if (parts > 1)
-    for (TrainedTensor& tensor : student_.tensors()) std::memset(tensor.gradient.data(), 0, tensor.gradient.bytes().size());
+  if (parts > 1) clear_gradients();
   double total = 0;
   std::vector<double> sums;
   data::Batch batch;

@@ -48,6 +48,7 @@ class Trainer {
   BatchStep& training_step(size_t bucket) { return made(training_[bucket], bucket, training_options(recipe_.train)); }
   BatchStep& validation_step(size_t bucket) { return made(validation_[bucket], bucket, std::nullopt); }
   BatchStep& made(std::unique_ptr<BatchStep>& step, size_t bucket, const std::optional<TrainingOptions>& options);
+  void clear_gradients();
   const std::vector<float>& weights_at(int64_t planned);
   [[noreturn]] void stop(const Position& at, const std::string& what, const data::Batch& batch) const;
 
@@ -66,6 +67,7 @@ class Trainer {
   std::unique_ptr<LossWeights> loss_weights_;
   std::vector<float> weights_now_;
   std::unique_ptr<Update> update_;
+  std::unique_ptr<lower::DeviceMemory> zeros_;  // on a device with memory of its own: what gradients are cleared with
   TimeSplit time_;
   std::vector<std::string> notes_;
 };

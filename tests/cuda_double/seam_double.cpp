@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "backends/cuda/emulate/fibers.h"
+#include "backends/cuda/limits.h"
 #include "backends/cuda/seam.h"
 #include "tests/cuda_double/compute.h"
 
@@ -161,10 +162,7 @@ std::string fault(const ConvShape& s) {
 }
 std::string fault(const AttentionShape& s) {
   if (s.n < 1 || s.heads < 1 || s.queries < 1 || s.keys < 1) return "an extent of the attention is 0";
-  if (s.dtype == ESP_F32) return "cuDNN's attention takes f16 and bf16";
-  if (s.head_dim % 8 != 0 || s.head_dim > 128)
-    return "cuDNN's attention takes heads of a multiple of 8 up to 128, this one has " + std::to_string(s.head_dim);
-  return {};
+  return refusal(s);
 }
 
 class SeamDouble final : public Seam {

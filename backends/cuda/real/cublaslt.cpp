@@ -3,13 +3,12 @@
 #include <string>
 #include <vector>
 
+#include "backends/cuda/limits.h"
 #include "backends/cuda/real/cuda_error.h"
 #include "backends/cuda/real/libraries.h"
 
 namespace espalier::cuda {
 namespace {
-
-constexpr uint64_t kMostWorkspace = 32 << 20;  // what the library recommends for Hopper; enough for every split of k
 
 cudaDataType_t type_of(int32_t dtype) { return dtype == ESP_F32 ? CUDA_R_32F : dtype == ESP_F16 ? CUDA_R_16F : CUDA_R_16BF; }
 
@@ -85,7 +84,7 @@ class MatmulPlan final : public Plan<MatmulOperands> {
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
       check(cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &value, sizeof value), "a product's preference");
     };
-    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostMatmulWorkspace);
     for (auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       prefer(attribute, uint32_t{16});

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include "backends/cuda/limits.h"
 #include "backends/cuda/real/dnn.h"
 #include "backends/cuda/real/libraries.h"
 
@@ -44,6 +45,7 @@ class Built {
     check(graph_->validate());
     check(graph_->build_operation_graph(handle));
     check(graph_->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}));
+    graph_->deselect_workspace_greater_than(static_cast<int64_t>(kMostDnnWorkspace));
     check(graph_->check_support(handle));
     check(graph_->build_plans(handle));
     int64_t bytes = 0;
@@ -52,7 +54,7 @@ class Built {
     check(graph_->get_plan_name(engine_));
   }
   void run(Pointers pointers, void* workspace) const { check(graph_->execute(handle_, pointers, workspace)); }
-  uint64_t workspace_bytes() const { return (workspace_bytes_ + 255) / 256 * 256; }
+  uint64_t workspace_bytes() const { return rounded_to_256(workspace_bytes_); }
   const std::string& engine() const { return engine_; }
 
  private:
@@ -96,8 +98,8 @@ class AttentionGradientPlan final : public Plan<AttentionOperands> {
   AttentionGradientPlan(const AttentionShape& s, cudnnHandle_t handle)
       : forward_(attention_graph(s, true), handle),
         backward_(attention_gradient_graph(s), handle),
-        out_bytes_(rounded(s.n * s.queries * s.heads * s.head_dim * 2)),
-        statistics_bytes_(rounded(s.n * s.heads * s.queries * 4)) {}
+        out_bytes_(attention_result_bytes(s)),
+        statistics_bytes_(attention_statistics_bytes(s)) {}
   std::string engine() const override { return forward_.engine() + " + " + backward_.engine(); }
   uint64_t workspace_bytes() const override {
     return out_bytes_ + statistics_bytes_ + std::max(forward_.workspace_bytes(), backward_.workspace_bytes());
@@ -116,8 +118,6 @@ class AttentionGradientPlan final : public Plan<AttentionOperands> {
   }
 
  private:
-  static uint64_t rounded(int64_t bytes) { return (static_cast<uint64_t>(bytes) + 255) / 256 * 256; }
-
   Built forward_, backward_;
   uint64_t out_bytes_, statistics_bytes_;
 };
@@ -127,7 +127,7 @@ class Cudnn final : public Dnn {
   explicit Cudnn(Stream stream) : handle_(stream) {}
   Planned<ConvOperands> plan(const ConvShape& shape) override { return make<ConvPlan, ConvOperands>(shape); }
   Planned<AttentionOperands> plan(const AttentionShape& shape) override {
-    if (shape.dtype == ESP_F32) return {nullptr, "cuDNN's attention takes f16 and bf16"};
+    if (std::string why = refusal(shape); !why.empty()) return {nullptr, std::move(why)};
     return shape.gradient ? make<AttentionGradientPlan, AttentionOperands>(shape) : make<AttentionPlan, AttentionOperands>(shape);
   }
 

@@ -119,7 +119,10 @@ int device_count(std::string* why) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status == cudaSuccess) return count;
-  if (why != nullptr) *why = cudaGetErrorString(status);
+  if (why != nullptr) {
+    *why = cudaGetErrorString(status);
+    if (status == cudaErrorInsufficientDriver) *why += " (or there is no NVIDIA driver at all)";
+  }
   return 0;
 }
 

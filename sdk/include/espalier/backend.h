@@ -16,7 +16,10 @@ typedef struct esp_memory esp_memory;             /* an allocation */
 typedef struct esp_device_param esp_device_param; /* one model parameter, packed as kernels want it */
 typedef struct esp_executable esp_executable;
 
-enum { ESP_DEVICE_HOST_ACCESSIBLE = 1u << 0 };
+enum {
+  ESP_DEVICE_HOST_ACCESSIBLE = 1u << 0,
+  ESP_DEVICE_PLANS_ONLY = 1u << 1 /* a description: `support` answers as the device would, nothing else works */
+};
 
 typedef struct esp_device_info {
   uint32_t struct_size;
@@ -105,7 +108,7 @@ typedef struct esp_backend_vtable {
   /* [any] Must succeed with zero devices. */
   uint64_t (*device_count)(void);
   esp_status (*describe_device)(uint64_t index, esp_device_info* out);
-  /* [main] values: one per declared parameter of the component. */
+  /* [main] values: one per declared parameter of the component. For an index past the last the error says why there is none. */
   esp_status (*open_device)(uint64_t index, const esp_param_value* values, uint64_t value_count, esp_device** out);
   void (*close_device)(esp_device* device);
   /* [main] ESP_OK with `out` filled, or ESP_UNSUPPORTED; refusals of kernels ranked before the accepted one go to
