@@ -87,9 +87,14 @@ TEST_P(PassSemantics, keeps_the_meaning_of_random_graphs) {
     ASSERT_EQ(before.inputs().size(), after.inputs().size());
   }
   // A generator that never gives a pass anything to do would test nothing.
-  // recompute finds little in blocks that mean nothing: recompute_test has graphs for it.
-  const bool idle = GetParam().name == "fuse_refused" || GetParam().name == "expand" || GetParam().passes[0]->name == "recompute";
-  EXPECT_EQ(changed > kGraphs / 2, !idle) << changed << " of " << kGraphs << " graphs changed";
+  // recompute finds little in blocks that mean nothing: recompute_test has graphs for it. mixed_precision does nothing unasked:
+  // what it rounds is not the same to twelve digits. Few of the graphs have casts, and not all of these are far from their
+  // readers.
+  const std::string_view first = GetParam().passes[0]->name;
+  const bool idle =
+      GetParam().name == "fuse_refused" || GetParam().name == "expand" || first == "recompute" || first == "mixed_precision";
+  const uint64_t least = first == "sink_casts" ? kGraphs / 4 : kGraphs / 2;
+  EXPECT_EQ(static_cast<uint64_t>(changed) > least, !idle) << changed << " of " << kGraphs << " graphs changed";
 }
 
 TEST_P(PassSemantics, a_second_run_changes_nothing) {

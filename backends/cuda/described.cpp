@@ -33,6 +33,9 @@ class Description final : public Seam {
   void download(void*, const void*, uint64_t) override { refuse(); }
   void copy(void*, const void*, uint64_t) override { refuse(); }
   void synchronise() override { refuse(); }
+  void begin_recording() override { refuse(); }
+  std::unique_ptr<Recording> end_recording() override { refuse(); }
+  void give_up_recording() noexcept override {}
   Planned<MatmulOperands> plan(const MatmulShape&) override {
     return {std::make_shared<Bound<MatmulOperands>>(kMostMatmulWorkspace), {}};
   }

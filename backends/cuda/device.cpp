@@ -11,6 +11,7 @@ namespace espalier::cuda {
 const void* Param::get(Device& device, int32_t dtype, Layout layout) {
   std::unique_ptr<Memory>& copy = copies_[{dtype, layout}];
   if (copy) return copy->data();
+  device.note_upload();
   Seam& seam = device.seam();
   const int64_t count = esp::elements(host_.type);
   const auto memory_of = [&](int32_t type) {
@@ -46,6 +47,7 @@ void Device::copy(void* to, const void* from, uint64_t bytes) {
 const float* Device::constant(const std::string& name, std::vector<float> (*make)()) {
   std::unique_ptr<Memory>& memory = constants_[name];
   if (!memory) {
+    note_upload();
     const std::vector<float> values = make();
     memory = std::make_unique<Memory>(*seam_, values.size() * sizeof(float));
     seam_->upload(memory->data(), values.data(), values.size() * sizeof(float));

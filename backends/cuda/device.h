@@ -50,8 +50,9 @@ class Device {
  public:
   using param = Param;
   using memory = Memory;
+  using recording = Recording;
 
-  explicit Device(std::unique_ptr<Seam> seam) : seam_(std::move(seam)) {}
+  explicit Device(std::unique_ptr<Seam> seam, bool graphs = true) : seam_(std::move(seam)), graphs_(graphs) {}
 
   static const esp::kernel_table<Device>& kernels();
   std::string_view prefer() const { return {}; }
@@ -63,7 +64,7 @@ class Device {
   /// Around every run: executables of one device take turns, and mapped parameters go at its end, however it ends.
   class run_scope {
    public:
-    explicit run_scope(Device& device) : lock_(device.run_mutex_), device_(device) {}
+    explicit run_scope(Device& device) : lock_(device.run_mutex_), device_(device) { device.uploads_ = false; }
     ~run_scope() { device_.end_lending(); }
     run_scope(const run_scope&) = delete;
     run_scope& operator=(const run_scope&) = delete;
@@ -75,17 +76,27 @@ class Device {
   /// Waits for the stream.
   void finish_run() { seam_->synchronise(); }
 
+  /// A run whose steps only gave work to the stream can be recorded. Not so the one that uploads parameters.
+  bool can_record() const { return graphs_ && !uploads_; }
+  void begin_recording() { seam_->begin_recording(); }
+  std::unique_ptr<Recording> end_recording() { return seam_->end_recording(); }
+  void give_up_recording() noexcept { seam_->give_up_recording(); }
+  void replay(const Recording& recording) { recording.run(stream()); }
+
   Seam& seam() const { return *seam_; }
   Stream stream() const { return seam_->stream(); }
   /// Numbers in device memory that are made once and stay.
   const float* constant(const std::string& name, std::vector<float> (*make)());
   /// Remembers a parameter whose copy lasts for this run only.
   void lend(Param& param) { lent_.push_back(&param); }
+  /// This run has taken memory or read the host's.
+  void note_upload() { uploads_ = true; }
 
  private:
   void end_lending();
 
   std::unique_ptr<Seam> seam_;
+  bool graphs_, uploads_ = false;
   std::map<std::string, std::unique_ptr<Memory>> constants_;
   std::vector<Param*> lent_;
   std::mutex run_mutex_;

@@ -13,7 +13,10 @@ namespace {
 struct Cuda : esp::backend<Cuda, Device> {
   static constexpr std::string_view id = "espalier.backend.cuda";
   static constexpr std::string_view doc = "NVIDIA GPUs: cuBLASLt, cuDNN and own kernels; f32, bf16, f16, accumulated in f32";
-  static auto params() { return std::tuple{}; }
+  bool graphs = true;
+  static auto params() {
+    return std::tuple{esp::param{&Cuda::graphs, "graphs", "record a run that comes again as a CUDA graph and replay it"}};
+  }
 
   /// Those of this machine first, then the described ones.
   static uint64_t device_count() { return static_cast<uint64_t>(cuda::device_count(nullptr)) + described_devices().size(); }
@@ -32,7 +35,7 @@ struct Cuda : esp::backend<Cuda, Device> {
   }
   std::unique_ptr<Device> open(uint64_t index) const {
     const DeviceFacts* plan = description(index);
-    return std::make_unique<Device>(plan ? open_description(*plan) : open_seam(static_cast<int>(index)));
+    return std::make_unique<Device>(plan ? open_description(*plan) : open_seam(static_cast<int>(index)), graphs);
   }
 
  private:

@@ -81,6 +81,13 @@ struct Planned {
   std::string refusal;
 };
 
+/// Work of a stream that was recorded, a CUDA graph. Operands are those of the recording.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void run(Stream stream) const = 0;
+};
+
 struct DeviceFacts {
   std::string name, description;
   uint64_t memory_bytes = 0;
@@ -101,6 +108,11 @@ class Seam {
   virtual void copy(void* to, const void* from, uint64_t bytes) = 0;
   /// Waits for everything in the stream.
   virtual void synchronise() = 0;
+  /// From here to end_recording, work that is given to the stream is kept and not done. Meanwhile memory is neither taken nor
+  /// released, nothing goes to or comes from the host, and nothing waits. After an error nothing is kept.
+  virtual void begin_recording() = 0;
+  virtual std::unique_ptr<Recording> end_recording() = 0;
+  virtual void give_up_recording() noexcept = 0;
 
   virtual Planned<MatmulOperands> plan(const MatmulShape& shape) = 0;
   virtual Planned<ConvOperands> plan(const ConvShape& shape) = 0;

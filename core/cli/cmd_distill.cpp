@@ -12,7 +12,7 @@ namespace {
 
 struct Options {
   std::filesystem::path recipe, out;
-  std::vector<std::string> sets;
+  std::vector<std::string> sets, backend_sets;
   std::string backend = "cpu", device;
   std::optional<int64_t> threads;
   bool resume = false, dry_run = false, no_report = false;
@@ -27,8 +27,8 @@ void run_distill(const Options& options, CommandContext& context) {
     errors.add("[distill] --out is missing; give a new folder for the run, or --dry-run to see what it would be");
   errors.throw_if_any();
 
-  const std::vector<std::string> sets =
-      options.threads ? std::vector{"threads=" + std::to_string(*options.threads)} : std::vector<std::string>{};
+  std::vector<std::string> sets = options.backend_sets;
+  if (options.threads) sets.push_back("threads=" + std::to_string(*options.threads));
   const auto backend = choose_backend(context, options.backend, sets, options.device);
   if (backend != nullptr && backend->plans_only() && !options.dry_run)
     throw UserError("[--device] " + backend->describe() + "; it serves --dry-run");
@@ -70,6 +70,9 @@ void add_distill(CLI::App& app, CommandContext& context) {
   command->add_flag("--dry-run", options->dry_run,
                     "check everything and print data, stages, loader verdicts, disk, memory and time per step; write nothing");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
+  one_each(
+      command->add_option("--backend-set", options->backend_sets, "a parameter of the backend (see `plugin show`); repeatable"))
+      ->type_name("k=v");
   add_device(command, options->device);
   command->add_option("--threads", options->threads, "threads of the backend; the result does not depend on them")
       ->type_name("N");

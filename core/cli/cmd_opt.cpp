@@ -20,6 +20,7 @@ struct Options {
   std::vector<std::string> passes, disabled, accepts{"all"};
   std::filesystem::path dump, out;
   std::optional<uint64_t> recompute_above_mib;
+  std::string precision = "f32";
   int fold_scopes = 0;
   bool list = false, passes_given = false;
 };
@@ -42,6 +43,7 @@ void run_opt(const Options& options, CommandContext& context) {
                                    .disabled = options.disabled,
                                    .verify = true,
                                    .dump_folder = options.dump};
+  if (options.precision != "f32") pipeline.context.compute = parse_dtype(options.precision);
   if (options.recompute_above_mib) pipeline.context.recompute_above_bytes = *options.recompute_above_mib << 20;
   if (!options.dump.empty() && graphs.size() > 1)
     throw UserError("[opt] --dump-ir takes one graph, " + graph_file_name(options.graph) + " holds " +
@@ -93,6 +95,9 @@ void add_opt(CLI::App& app, CommandContext& context) {
                    "what recompute aims at: values of a training graph in so many MiB; without it that pass does nothing")
       ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 40))
       ->type_name("MIB");
+  command->add_option("--precision", options->precision, "what mixed_precision computes in; with f32 that pass does nothing")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}))
+      ->type_name("f32|bf16|f16");
   command->add_option("--dump-ir", options->dump, "write NNN_<pass>.eir and index.txt into this folder")->type_name("DIR");
   command
       ->add_option("--fold-scopes", options->fold_scopes, "print one line per block down to this depth; such text is for reading")

@@ -20,7 +20,7 @@ using lower::Call;
 using lower::Place;
 using lower::Space;
 
-constexpr size_t kMostCalls = 64;  // of one partition: well under a second of SDXL at latent 64x64
+constexpr size_t kMostCalls = 64;  // of one partition that shows progress: well under a second of SDXL at latent 64x64
 
 double ms_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
@@ -124,9 +124,12 @@ void Executor::allocate_arena() {
 
 void Executor::make_segments() {
   const std::vector<std::vector<InputGate>> gates = gates_over(list_);
+  // A device with memory of its own may replay a whole partition at once.
+  const bool whole = backend_ != nullptr && !backend_->host_accessible() && !options_.progress;
+  const size_t most = whole ? list_.calls.size() : kMostCalls;
   for (size_t first = 0; first < list_.calls.size();) {
     size_t last = first + 1;
-    while (last < list_.calls.size() && last - first < kMostCalls &&
+    while (last < list_.calls.size() && last - first < most &&
            list_.calls[last].on_backend == list_.calls[first].on_backend && gates[last] == gates[first])
       ++last;
     Segment segment{first, last, nullptr, gates[first]};

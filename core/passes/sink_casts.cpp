@@ -9,6 +9,10 @@
 namespace espalier::passes {
 namespace {
 
+/// What has more readers than forward, repeated forward and backward of one op is shared by many, as the text's embedding is by
+/// every block, and one cast serves them all.
+constexpr uint32_t kMostRepeated = 8;
+
 bool is_leaf(const Node& node) { return node.kind == NodeKind::kInput || node.kind == NodeKind::kParam; }
 
 }  // namespace
@@ -16,13 +20,14 @@ bool is_leaf(const Node& node) { return node.kind == NodeKind::kInput || node.ki
 Graph sink_casts(const Graph& graph, const Context&) {
   Rewriter rewrite(graph);
   const auto is_cast = [](const Node& node) { return node.kind == NodeKind::kOp && node.is(ops::cast_def); };
+  const std::vector<uint32_t> uses = graph.use_counts();
   std::vector<bool> placed(graph.values().size(), false);
   // Casts of casts are placed before the cast that reads them.
   const auto place = [&](const auto& self, Value v, const Node& reader) -> void {
     const Node& cast = graph.def(v);
     if (!is_cast(cast)) return;
     self(self, cast.inputs[0], reader);
-    if (is_leaf(graph.def(cast.inputs[0])) && placed[v.id]) {
+    if (placed[v.id] && is_leaf(graph.def(cast.inputs[0])) && uses[v.id] <= kMostRepeated) {
       rewrite.at(reader);
       rewrite.replace(cast, rewrite.builder().op(ops::cast_def, rewrite[cast.inputs], cast.attrs));
     } else if (!placed[v.id]) {

@@ -64,6 +64,30 @@ TEST(DistillCuda, goes_on_from_a_checkpoint_to_the_same_bits) {
   testing::expect_same_run(run, "whole", "broken");
 }
 
+TEST(DistillCuda, batches_norms_and_updates_are_replayed_as_recorded_and_give_the_bits_of_runs_step_by_step) {
+  const DistillRun run("cuda_graphs");
+  run.write_recipe(
+      "[train]\nsteps = 5\nbatch_size = 2\nclip_norm = 1.0\nprecision = \"bf16\"\n[train.optimizer]\nuse = \"adamw8bit\"\n"
+      "[[stage]]\nsteps = 5\nprune = { use = \"espalier.prune.first-k\", keep = 1 }\n");
+  const fs::path log = run.path("log");
+  setenv("ESPALIER_CUDA_DOUBLE_LOG", log.c_str(), 1);
+  const CommandResult replayed = run.run("replayed", kOnCuda);
+  unsetenv("ESPALIER_CUDA_DOUBLE_LOG");
+  ASSERT_EQ(replayed.exit_code, 0) << replayed.err;
+  const CommandResult stepped = run.run("stepped", on_cuda({"--backend-set", "graphs=false"}));
+  ASSERT_EQ(stepped.exit_code, 0) << stepped.err;
+  testing::expect_same_run(run, "replayed", "stepped");
+  std::ifstream in(log);
+  std::map<size_t, int> replays;  // launches of a recording → how often
+  for (auto [word, launches] = std::pair<std::string, size_t>(); in >> word >> launches;) ++replays[launches];
+  // The batch's graph uploads the teacher at its first step, is seen to come again at the second and replayed from the third on;
+  // the others upload nothing.
+  int all = 0;
+  for (const auto& [launches, times] : replays) all += times, std::printf("%zu launches, replayed %d times\n", launches, times);
+  EXPECT_EQ(replays.size(), 3u);
+  EXPECT_EQ(all, 3 + 4 + 4);  // of 5 steps
+}
+
 TEST(DistillCuda, gradients_of_several_batches_are_summed_on_the_device) {
   const DistillRun run("cuda_accumulate");
   run.write_recipe(recipe("adamw", "accumulate = 2\n"));

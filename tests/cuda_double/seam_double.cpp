@@ -1,14 +1,18 @@
 // The seam without a GPU. Computes at once, and refuses what a device would: an operand that is not whole in one live block of
 // device memory, or that is the host's; a misaligned one; a block that is let go of twice or never; the wrong stream; results
-// that overlap operands; a workspace that something else reads (it is scribbled over). New memory holds NaN.
+// that overlap operands; a workspace that something else reads (it is scribbled over); memory, copies with the host and waits
+// within a recording. New memory holds NaN.
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <functional>
 #include <map>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "backends/cuda/emulate/fibers.h"
@@ -67,14 +71,46 @@ struct Range {
   const char* name;
 };
 
+using Launches = std::vector<std::function<void()>>;
+
+/// Does work now, or keeps it where a recording is on.
+struct Tape {
+  std::unique_ptr<Launches> kept;
+  void give(std::function<void()> work) {
+    if (kept == nullptr) return work();
+    kept->push_back(std::move(work));
+  }
+};
+
+class DoubleRecording final : public Recording {
+ public:
+  DoubleRecording(Launches launches, Stream stream) : launches_(std::move(launches)), stream_(stream) {}
+  void run(Stream stream) const override {
+    if (stream != stream_) refuse("a recording on a stream that is not the device's");
+    for (const auto& launch : launches_) launch();
+    if (const char* log = std::getenv("ESPALIER_CUDA_DOUBLE_LOG"))  // how a test sees that runs are replayed
+      std::ofstream(log, std::ios::app) << "replay " << launches_.size() << '\n';
+  }
+
+ private:
+  Launches launches_;
+  Stream stream_;
+};
+
 template <typename Shape, typename Operands>
 class DoublePlan final : public Plan<Operands> {
  public:
-  DoublePlan(const Shape& shape, const Blocks& blocks, Stream stream) : shape_(shape), blocks_(blocks), stream_(stream) {}
+  DoublePlan(const Shape& shape, const Blocks& blocks, Stream stream, Tape& tape)
+      : shape_(shape), blocks_(blocks), stream_(stream), tape_(tape) {}
   std::string engine() const override { return "double"; }
   uint64_t workspace_bytes() const override { return kWorkspace; }
   void run(Stream stream, const Operands& at, void* workspace) const override {
     if (stream != stream_) refuse("work on a stream that is not the device's");
+    tape_.give([this, at, workspace] { run_now(at, workspace); });
+  }
+
+ private:
+  void run_now(const Operands& at, void* workspace) const {
     const auto [in, out] = ranges(shape_, at);
     const uint64_t each = shape_.dtype == ESP_F32 ? 4 : 2;
     const auto need = [&](const Range& range, uint64_t bytes) {
@@ -97,7 +133,6 @@ class DoublePlan final : public Plan<Operands> {
     compute(shape_, at);
   }
 
- private:
   using Ranges = std::pair<std::vector<Range>, std::vector<Range>>;
   static Ranges ranges(const MatmulShape& s, const MatmulOperands& at) {
     const auto span = [](bool transposed, int64_t ld, int64_t rows, int64_t columns, int64_t batch, int64_t stride) {
@@ -139,6 +174,7 @@ class DoublePlan final : public Plan<Operands> {
   Shape shape_;
   const Blocks& blocks_;
   Stream stream_;
+  Tape& tape_;
 };
 
 /// What the libraries would refuse, or an empty text.
@@ -168,24 +204,50 @@ std::string fault(const AttentionShape& s) {
 class SeamDouble final : public Seam {
  public:
   Stream stream() override { return &token_; }
-  void* allocate(uint64_t bytes) override { return blocks_.allocate(bytes); }
-  void release(void* data) noexcept override { blocks_.release(data); }
+  void* allocate(uint64_t bytes) override {
+    not_while_recording("memory is taken");
+    return blocks_.allocate(bytes);
+  }
+  void release(void* data) noexcept override {
+    if (tape_.kept != nullptr) std::fprintf(stderr, "cuda double: memory is released within a recording\n"), std::abort();
+    blocks_.release(data);
+  }
   void upload(void* to, const void* from, uint64_t bytes) override {
+    not_while_recording("an upload");
     if (bytes != 0 && (!blocks_.holds(to, bytes) || blocks_.knows(from)))
       refuse("an upload that is not from the host to the device");
     std::memcpy(to, from, bytes);
   }
   void download(void* to, const void* from, uint64_t bytes) override {
+    not_while_recording("a download");
     if (bytes != 0 && (blocks_.knows(to) || !blocks_.holds(from, bytes)))
       refuse("a download that is not from the device to the host");
     std::memcpy(to, from, bytes);
   }
   void copy(void* to, const void* from, uint64_t bytes) override {
-    for (const void* side : {static_cast<const void*>(to), from})
-      if (blocks_.knows(side) && !blocks_.holds(side, bytes)) refuse("a copy past the end of a block");
-    std::memmove(to, from, bytes);
+    if (tape_.kept != nullptr && bytes != 0 && !(blocks_.knows(to) && blocks_.knows(from)))
+      refuse("a copy from or to the host within a recording");
+    tape_.give([this, to, from, bytes] {
+      for (const void* side : {static_cast<const void*>(to), from})
+        if (blocks_.knows(side) && !blocks_.holds(side, bytes)) refuse("a copy past the end of a block");
+      std::memmove(to, from, bytes);
+    });
   }
-  void synchronise() override {}
+  void synchronise() override { not_while_recording("a wait"); }
+  void begin_recording() override {
+    not_while_recording("a recording");
+    tape_.kept = std::make_unique<Launches>();
+    emulate::record(tape_.kept.get());
+  }
+  std::unique_ptr<Recording> end_recording() override {
+    if (tape_.kept == nullptr) refuse("a recording is ended that was not begun");
+    emulate::record(nullptr);
+    return std::make_unique<DoubleRecording>(std::move(*std::exchange(tape_.kept, nullptr)), stream());
+  }
+  void give_up_recording() noexcept override {
+    emulate::record(nullptr);
+    tape_.kept.reset();
+  }
   Planned<MatmulOperands> plan(const MatmulShape& shape) override { return make<MatmulOperands>(shape); }
   Planned<ConvOperands> plan(const ConvShape& shape) override { return make<ConvOperands>(shape); }
   Planned<AttentionOperands> plan(const AttentionShape& shape) override { return make<AttentionOperands>(shape); }
@@ -194,10 +256,14 @@ class SeamDouble final : public Seam {
   template <typename Operands, typename Shape>
   Planned<Operands> make(const Shape& shape) {
     if (std::string why = fault(shape); !why.empty()) return {nullptr, std::move(why)};
-    return {std::make_shared<DoublePlan<Shape, Operands>>(shape, blocks_, stream()), {}};
+    return {std::make_shared<DoublePlan<Shape, Operands>>(shape, blocks_, stream(), tape_), {}};
+  }
+  void not_while_recording(const char* what) const {
+    if (tape_.kept != nullptr) refuse(std::string(what) + " within a recording");
   }
   char token_ = 0;
   Blocks blocks_;
+  Tape tape_;
 };
 
 }  // namespace

@@ -99,8 +99,8 @@ TEST(BackendAdapter, answers_with_kernel_and_workspace_or_with_reasons) {
   ASSERT_EQ(no.refusals.size(), 1u);
   EXPECT_EQ(no.refusals[0].kernel, "tiny_c");
   EXPECT_EQ(no.refusals[0].reason, "too many outputs");
-  EXPECT_THAT([&] { open_backend(component, params, 1); },
-              ThrowsMessage<UserError>("[zoo.backend.tiny] there is no device 1, this machine has 1"));
+  EXPECT_THAT([&] { open_backend(component, params, "1"); },
+              ThrowsMessage<UserError>("[zoo.backend.tiny] there is no device '1'; there are tiny"));
   const std::vector<std::byte> half(32);
   EXPECT_THAT(
       [&] {

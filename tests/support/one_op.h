@@ -1,7 +1,9 @@
 #pragma once
 // One call on a backend: the op alone in a graph, run by the executor as any other graph is.
 
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,13 +25,15 @@ inline const plugins::Component& backend_component(const std::string& name, cons
   auto& registry = registries[name + file];
   if (!registry) {
     plugins::SearchRequest request;
-    request.files.push_back(std::string(ESPALIER_BUILD_DIR) + "/" + (file.empty() ? "plugins/" + name + ".esp.so" : file));
+    request.files.push_back(std::filesystem::path(ESPALIER_BUILD_DIR) / (file.empty() ? "plugins/" + name + ".esp.so" : file));
     registry = std::make_unique<plugins::Registry>(request);
   }
   return registry->find_backend(name);
 }
-/// The cuda backend with a double in place of NVIDIA's libraries.
-inline constexpr const char* kCudaDouble = "test_plugins/cuda_double.esp.so";
+/// The cuda backend with a double in place of NVIDIA's libraries; on a machine with a GPU, ESPALIER_CUDA_PLUGIN names the plugin
+/// itself, and the same tests are of the device.
+inline const std::string kCudaDouble =
+    std::getenv("ESPALIER_CUDA_PLUGIN") ? std::getenv("ESPALIER_CUDA_PLUGIN") : "test_plugins/cuda_double.esp.so";
 
 /// Opens it with `sets`, each "key=value".
 inline std::shared_ptr<lower::Backend> open_backend(const std::string& name, const std::vector<std::string>& sets,

@@ -101,20 +101,31 @@ inline void expect_run_once(const DistillRun& run, const std::string& out) {
   }
 }
 
+/// Bytes of metrics that the trials in `folder` have written so far. A sweep has as many at its end, whatever it went through.
+inline double written(const std::filesystem::path& folder) {
+  double bytes = 0;
+  std::error_code none;
+  for (const auto& trial : std::filesystem::directory_iterator(folder / "trials", none))
+    if (const auto size = std::filesystem::file_size(trial.path() / "metrics.jsonl", none); !none)
+      bytes += static_cast<double>(size);
+  return bytes;
+}
+
 /// Runs `file` as "whole" in peace and as "broken" under kills of workers (three of four) and of the controller, and stops of
-/// workers that nobody wakes up; both come to the same, and no trial is lost or run twice. Pauses are random; all of them take
-/// four fifths of the time that the sweep took in peace, so that a slower machine is as far between two kills as a faster one.
+/// workers that nobody wakes up; both come to the same, and no trial is lost or run twice. The kills are spread at random over
+/// the first four fifths of the work, so that they are as many on a slow machine as on a fast one.
 inline void break_sweep(const DistillRun& run, const std::string& file, int jobs, const Violence& violence) {
-  const auto begin = std::chrono::steady_clock::now();
   const CommandResult whole = sweep(run, file, "whole", {"--jobs", std::to_string(jobs), "-q"});
   ASSERT_EQ(whole.exit_code, 0) << whole.err;
-  const std::chrono::duration<double> peace = std::chrono::steady_clock::now() - begin;
-  const std::chrono::duration<double> mean_pause = 0.8 * peace / (violence.kills + violence.stalls);
+  const double all = written(run.path("whole"));
   auto process = std::make_unique<SweepProcess>(run, file, "broken", jobs);
   int kills = 0, stalls = 0, controllers = 0;
   for (uint64_t round = 0; (kills < violence.kills || stalls < violence.stalls) && !process->ended(); ++round) {
     const double u = rng::uniform(violence.seed, 1, round), v = rng::uniform(violence.seed, 2, round);
-    std::this_thread::sleep_for(2 * u * mean_pause);
+    const double share = 0.8 * (kills + stalls + u) / (violence.kills + violence.stalls);
+    while (written(run.path("broken")) < share * all && !process->ended())
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(100 * v));
     const std::vector<pid_t> workers = process->workers();
     if (workers.empty()) continue;
     const pid_t worker = workers[static_cast<size_t>(v * static_cast<double>(workers.size()))];
@@ -135,7 +146,7 @@ inline void break_sweep(const DistillRun& run, const std::string& file, int jobs
   expect_same_sweep(run, "whole", "broken");
   expect_run_once(run, "broken");
   EXPECT_EQ(processes_of(run.path("broken")), 0);
-  std::printf("%.0f s in peace; %d kills, %d of them of the controller, %d stalls\n", peace.count(), kills, controllers, stalls);
+  std::printf("%d kills, %d of them of the controller, %d stalls\n", kills, controllers, stalls);
 }
 
 /// `trials` trials of 3 steps on the recorded case.

@@ -57,6 +57,8 @@ Command command_of(const std::string& line) {
       command.print.fold_scopes = std::stoi(value);
     else if (name == "--recompute-above")
       command.options.context.recompute_above_bytes = std::stoull(value) << 20;
+    else if (name == "--precision")
+      command.options.context.compute = parse_dtype(value);
     else if (name == "--accepts")
       command.options.context.accepts = passes::accepts_named(split(value, ','));
     else

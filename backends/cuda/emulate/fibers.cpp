@@ -34,6 +34,7 @@ constexpr unsigned kWarp = 32;
 constexpr size_t kStackBytes = 64 << 10, kMostExchanged = 16;
 
 uint64_t g_order = 0;
+std::vector<std::function<void()>>* recorded = nullptr;
 
 enum class State { kReady, kAtBlock, kAtWarp, kEnded };
 
@@ -254,7 +255,13 @@ class Block {
 
 }  // namespace
 
+void record(std::vector<std::function<void()>>* launches) { recorded = launches; }
+
 void run(Extent3 grid, Extent3 block, const std::function<void()>& body) {
+  if (recorded != nullptr) {
+    recorded->push_back([grid, block, body] { run(grid, block, body); });
+    return;
+  }
   uint64_t seed = g_order;
   Block threads(block, body);
   Block* const outer = std::exchange(running, &threads);

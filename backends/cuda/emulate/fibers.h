@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace espalier::cuda::emulate {
 
@@ -27,6 +28,8 @@ void run(Extent3 grid, Extent3 block, const std::function<void()>& body);
 
 /// The seed of all launches that follow; 0 at first.
 void set_order(uint64_t seed);
+/// Launches that follow go to `launches` and are not run; null: they run again.
+void record(std::vector<std::function<void()>>* launches);
 
 // What the shim's macros expand to.
 void block_barrier(const char* file, int line);

@@ -32,7 +32,7 @@ void launch(Stream stream, dim3 grid, dim3 block, void (*kernel)(Params...), Arg
   if (status != cudaSuccess) throw std::runtime_error(std::string("a kernel did not start: ") + cudaGetErrorString(status));
 #else
   static_cast<void>(stream);
-  emulate::run(grid, block, [&] { kernel(static_cast<Params>(args)...); });
+  emulate::run(grid, block, [=] { kernel(static_cast<Params>(args)...); });  // by value: it may be kept
 #endif
 }
 

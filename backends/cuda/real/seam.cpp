@@ -15,6 +15,18 @@ namespace {
 
 constexpr uint64_t kPinnedBytes = 8 << 20;
 
+class RealRecording final : public Recording {
+ public:
+  explicit RealRecording(cudaGraphExec_t graph) : graph_(graph) {}
+  ~RealRecording() override { cudaGraphExecDestroy(graph_); }
+  void run(Stream stream) const override {
+    check(cudaGraphLaunch(graph_, static_cast<cudaStream_t>(stream)), "the launch of a CUDA graph");
+  }
+
+ private:
+  cudaGraphExec_t graph_;
+};
+
 class RealSeam final : public Seam {
  public:
   explicit RealSeam(int device) : device_(device) {
@@ -79,6 +91,24 @@ class RealSeam final : public Seam {
     check(cudaStreamSynchronize(stream_), "work on the device");
   }
 
+  void begin_recording() override {
+    use();
+    check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "the beginning of a CUDA graph");
+  }
+  std::unique_ptr<Recording> end_recording() override {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(stream_, &graph), "a CUDA graph");
+    cudaGraphExec_t ready = nullptr;
+    const cudaError_t status = cudaGraphInstantiate(&ready, graph, 0);
+    cudaGraphDestroy(graph);
+    check(status, "a CUDA graph");
+    return std::make_unique<RealRecording>(ready);
+  }
+  void give_up_recording() noexcept override {
+    cudaGraph_t graph = nullptr;
+    if (cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph != nullptr) cudaGraphDestroy(graph);
+    cudaGetLastError();  // what broke the recording has been reported
+  }
   Planned<MatmulOperands> plan(const MatmulShape& shape) override { return cached(matmul_plans_, shape, *matmuls_); }
   Planned<ConvOperands> plan(const ConvShape& shape) override { return cached(conv_plans_, shape, *dnn_); }
   Planned<AttentionOperands> plan(const AttentionShape& shape) override { return cached(attention_plans_, shape, *dnn_); }

@@ -191,6 +191,34 @@ class table_executable {
 
   void run(const esp_bindings& bindings) {
     const typename Device::run_scope scope(device_);
+    if constexpr (kRecords) {
+      if (!timed_ && replayed(bindings)) return finish();
+    }
+    start(bindings);
+    finish();
+    if constexpr (kRecords) repeatable_ = device_.can_record();
+  }
+  bool timed() const { return timed_; }
+  const std::vector<double>& times() const { return times_; }
+
+ private:
+  struct Compiled {
+    std::unique_ptr<step<Device>> work;
+    std::vector<esp_place> inputs, outputs;
+    uint64_t workspace_offset = 0;
+  };
+  static constexpr bool kRecords = requires { typename Device::recording; };
+  template <class D, bool Records>
+  struct recording_of {
+    using type = int;
+  };
+  template <class D>
+  struct recording_of<D, true> {
+    using type = typename D::recording;
+  };
+  using Recording = typename recording_of<Device, kRecords>::type;
+
+  void start(const esp_bindings& bindings) {
     std::vector<const void*> in;
     std::vector<void*> out;
     std::vector<typename Device::param*> params;
@@ -215,17 +243,46 @@ class table_executable {
       finish();
       times_[i] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
     }
-    finish();
   }
-  bool timed() const { return timed_; }
-  const std::vector<double>& times() const { return times_; }
 
- private:
-  struct Compiled {
-    std::unique_ptr<step<Device>> work;
-    std::vector<esp_place> inputs, outputs;
-    uint64_t workspace_offset = 0;
-  };
+  /// Replays the recording of an earlier run with the same operands; makes it where the run before this one could have been
+  /// recorded. False when this run is to be started step by step.
+  bool replayed(const esp_bindings& bindings) {
+    std::vector<const void*> now = places_of(bindings);
+    if (now != recorded_places_) {
+      recording_.reset();
+      repeatable_ = false;
+      recorded_places_ = std::move(now);
+    }
+    if (!recording_ && repeatable_) {
+      device_.begin_recording();
+      try {
+        start(bindings);
+        recording_ = device_.end_recording();
+      } catch (...) {
+        device_.give_up_recording();
+        throw;
+      }
+    }
+    if (recording_) device_.replay(*recording_);
+    return recording_ != nullptr;
+  }
+  /// Every address that a run depends on.
+  std::vector<const void*> places_of(const esp_bindings& bindings) const {
+    std::vector<const void*> places{bindings.arena};
+    const auto add = [&](const esp_place& place) {
+      if (place.space == ESP_SPACE_PARAM)
+        places.push_back(bindings.params[place.at]);
+      else if (place.space != ESP_SPACE_ARENA)
+        places.push_back(locate(place, nullptr, bindings));
+    };
+    for (const Compiled& call : calls_) {
+      for (const esp_place& place : call.inputs) add(place);
+      for (const esp_place& place : call.outputs) add(place);
+    }
+    return places;
+  }
+
   void finish() {
     if constexpr (requires { device_.finish_run(); }) device_.finish_run();
   }
@@ -247,6 +304,9 @@ class table_executable {
   bool timed_;
   std::vector<Compiled> calls_;
   std::vector<double> times_;
+  bool repeatable_ = false;  // the last run only gave work to the device
+  std::unique_ptr<Recording> recording_;
+  std::vector<const void*> recorded_places_;
 };
 
 /// Base of a backend component. `Component` has id, doc, params() as every component, `open(index)` → unique_ptr<Device>, and
@@ -256,7 +316,10 @@ class table_executable {
 ///   types param, memory (with data()), run_scope (made from Device& around each run);
 ///   std::unique_ptr<memory> allocate(uint64_t); std::unique_ptr<param> make_param(const esp_host_param&);
 ///   void copy(void* to, const void* from, uint64_t bytes);
-///   void finish_run(), where steps only start work: returns when all that was started has ended.
+///   void finish_run(), where steps only start work: returns when all that was started has ended;
+///   type recording, where work can be recorded and replayed at once, with bool can_record() (of the run that has just ended),
+///   begin_recording(), std::unique_ptr<recording> end_recording(), give_up_recording() noexcept, replay(const recording&):
+///   runs that come again with the same operands are then recorded at the second time.
 template <typename Component, typename Device>
 class backend {
  public:
