@@ -3,12 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 #include <regex>
 
+#include "core/autodiff/gradient.h"
 #include "core/base/rng.h"
 #include "core/inspect/session.h"
 #include "core/ir/parse.h"
 #include "core/ir/print.h"
+#include "core/ops/activation.h"
+#include "core/ops/elementwise_binary.h"
+#include "core/ops/reduce.h"
 #include "core/ops/registry.h"
 #include "tests/support/one_op.h"
 #include "tests/support/random_graph.h"
@@ -19,8 +24,32 @@ namespace {
 constexpr uint64_t kGraphs = 120;
 constexpr int kSteps = 40;
 
-/// The same graph in f32: the generator's are in f64.
-Graph in_f32(const Graph& graph) { return parse(std::regex_replace(print(graph), std::regex("f64"), "f32"), ops::registry()); }
+/// The same graph in f32, where the generator's are in f64, with a name for an only output.
+Graph in_f32(const Graph& graph) {
+  Graph made = parse(std::regex_replace(print(graph), std::regex("f64"), "f32"), ops::registry());
+  std::vector<Output> outputs = made.outputs();
+  for (Output& output : outputs)
+    if (output.name.empty()) output.name = "sample";
+  made.set_outputs(std::move(outputs));
+  return made;
+}
+
+/// With the gradient of the mean of all outputs, bounded, by the picture, the tokens and every parameter.
+void add_gradient(Graph& graph) {
+  Builder b(graph);
+  Value total = b.scalar(0);
+  for (const Output& output : graph.outputs()) {
+    std::vector<int64_t> axes(static_cast<size_t>(graph.type(output.value).shape.rank()));
+    std::iota(axes.begin(), axes.end(), 0);
+    const Value bounded = ops::tanh(b, output.value);
+    total = ops::add(b, total, axes.empty() ? bounded : ops::reduce_mean(b, bounded, axes));
+  }
+  std::vector<Value> wrt{graph.find_input("image"), graph.find_input("tokens")};
+  for (Value param : graph.params()) wrt.push_back(param);
+  const std::vector<Value> gradient = autodiff::append_gradient(graph, total, wrt);
+  for (size_t i = 0; i < wrt.size(); ++i)
+    if (gradient[i].present()) graph.add_output("d." + graph.def(wrt[i]).label, gradient[i]);
+}
 
 std::vector<float> values_of(const std::string& name, const Shape& shape, uint64_t seed) {
   std::vector<float> values(static_cast<size_t>(shape.elements()));
@@ -36,7 +65,8 @@ TEST(CudaRandom, graphs_of_many_ops_run_whole_on_the_device_and_equal_the_refere
   double worst = 0;
   std::map<std::string, int> ops;
   for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
-    const Graph graph = in_f32(testing::random_graph(seed, kSteps));
+    Graph graph = in_f32(testing::random_graph(seed, kSteps));
+    if (seed % 2 == 0) add_gradient(graph);
     exec::FloatTensors inputs;
     for (Value v : graph.inputs()) {
       const std::string& name = graph.def(v).label;
