@@ -13,9 +13,10 @@ namespace {
 struct Cuda : esp::backend<Cuda, Device> {
   static constexpr std::string_view id = "espalier.backend.cuda";
   static constexpr std::string_view doc = "NVIDIA GPUs: cuBLASLt, cuDNN and own kernels; f32, bf16, f16, accumulated in f32";
-  bool graphs = true;
+  bool graphs = true, tf32 = false;
   static auto params() {
-    return std::tuple{esp::param{&Cuda::graphs, "graphs", "record a run that comes again as a CUDA graph and replay it"}};
+    return std::tuple{esp::param{&Cuda::graphs, "graphs", "record a run that comes again as a CUDA graph and replay it"},
+                      esp::param{&Cuda::tf32, "tf32", "round what f32 products and convolutions read to TF32, which is faster"}};
   }
 
   /// Those of this machine first, then the described ones.
@@ -27,7 +28,7 @@ struct Cuda : esp::backend<Cuda, Device> {
         plan ? *plan : all.try_emplace(index, cuda::describe_device(static_cast<int>(index))).first->second;
     esp_device_info info{};
     info.struct_size = sizeof info;
-    info.flags = plan ? ESP_DEVICE_PLANS_ONLY : 0;
+    info.flags = facts.plans_only ? ESP_DEVICE_PLANS_ONLY : 0;
     info.name = esp::str(facts.name);
     info.description = esp::str(facts.description);
     info.memory_bytes = facts.memory_bytes;
@@ -35,7 +36,7 @@ struct Cuda : esp::backend<Cuda, Device> {
   }
   std::unique_ptr<Device> open(uint64_t index) const {
     const DeviceFacts* plan = description(index);
-    return std::make_unique<Device>(plan ? open_description(*plan) : open_seam(static_cast<int>(index)), graphs);
+    return std::make_unique<Device>(plan ? open_description(*plan) : open_seam(static_cast<int>(index), {.tf32 = tf32}), graphs);
   }
 
  private:

@@ -91,6 +91,7 @@ class Recording {
 struct DeviceFacts {
   std::string name, description;
   uint64_t memory_bytes = 0;
+  bool plans_only = false;  // a description
 };
 
 /// One opened device with one stream. Its methods may be called by one thread at a time.
@@ -122,6 +123,9 @@ class Seam {
 /// How many devices there are; where none, `why` gets the reason.
 int device_count(std::string* why);
 DeviceFacts describe_device(int index);
-std::unique_ptr<Seam> open_seam(int index);
+struct SeamOptions {
+  bool tf32 = false;  // products and convolutions of f32 may round their operands to TF32 (10 bits of mantissa)
+};
+std::unique_ptr<Seam> open_seam(int index, const SeamOptions& options);
 
 }  // namespace espalier::cuda

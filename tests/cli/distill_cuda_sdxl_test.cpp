@@ -1,55 +1,21 @@
-// What SDXL → SSD-1B at 1024 pixels takes of a GPU, from the example's recipe, planned on described devices. The teacher has
-// SDXL's structure and f16 weights that are a hole in a file.
+// What SDXL → SSD-1B at 1024 pixels takes of a GPU, from the example's recipe, planned on described devices.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <regex>
 
-#include "core/data/cache_writer.h"
-#include "tests/support/run_command.h"
-#include "tests/support/sparse_model.h"
-#include "tests/support/tiny_cache.h"
+#include "tests/support/sdxl_run.h"
 
 namespace espalier {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::CommandResult;
 using ::testing::HasSubstr;
 
-class DistillCudaSdxl : public testing::FolderTest {
+class DistillCudaSdxl : public testing::SdxlRun {
  protected:
-  void SetUp() override {
-    FolderTest::SetUp();
-    testing::write_sparse_model(folder_ / "sdxl" / "unet", ESPALIER_SOURCE_DIR "/tests/configs/sdxl-base-unet.json");
-    data::CacheInfo info;
-    info.codec = "vae", info.channels = 4, info.tokens = 77, info.embedding = 2048, info.pooled = 1280, info.source = "made up";
-    data::CacheWriter writer(folder_ / "cache", info, DType::kF16);
-    const auto zeros = [](const Shape& shape) {
-      return exec::FloatTensor{shape, std::vector<float>(static_cast<size_t>(shape.elements()))};
-    };
-    const data::Conditioning conditioning{zeros({77, 2048}), zeros({1280}), zeros({6})};
-    for (int row = 0; row < 34; ++row) writer.add(std::to_string(row), "", zeros({128, 128, 4}), conditioning);
-    writer.finish({zeros({77, 2048}), zeros({1280}), {}});
-  }
-
-  CommandResult dry_run(std::vector<std::string> more) const {
-    std::vector<std::string> words{ESPALIER_BUILD_DIR "/bin/espalier",
-                                   "distill",
-                                   ESPALIER_SOURCE_DIR "/examples/real-sdxl/ssd-1b-cuda.toml",
-                                   "--set",
-                                   "teacher.model=" + (folder_ / "sdxl").string(),
-                                   "--set",
-                                   "data.path=" + (folder_ / "cache").string(),
-                                   "--plugin",
-                                   ESPALIER_BUILD_DIR "/test_plugins/cuda_double.esp.so",
-                                   "--backend",
-                                   "cuda",
-                                   "--dry-run"};
-    words.insert(words.end(), more.begin(), more.end());
-    return testing::run_command(words, {}, 600);
-  }
+  CommandResult dry_run(const std::vector<std::string>& more) const { return SdxlRun::dry_run("cuda_double.esp.so", more); }
 };
 
 /// "sum   18.2 GiB" of the table under `title`.

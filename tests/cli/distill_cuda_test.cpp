@@ -80,12 +80,12 @@ TEST(DistillCuda, batches_norms_and_updates_are_replayed_as_recorded_and_give_th
   std::ifstream in(log);
   std::map<size_t, int> replays;  // launches of a recording → how often
   for (auto [word, launches] = std::pair<std::string, size_t>(); in >> word >> launches;) ++replays[launches];
-  // The batch's graph uploads the teacher at its first step, is seen to come again at the second and replayed from the third on;
-  // the others upload nothing.
-  int all = 0;
-  for (const auto& [launches, times] : replays) all += times, std::printf("%zu launches, replayed %d times\n", launches, times);
-  EXPECT_EQ(replays.size(), 3u);
-  EXPECT_EQ(all, 3 + 4 + 4);  // of 5 steps
+  // A run that has uploaded nothing is recorded when it comes again: the batch's first uploads the teacher, that of the norms and
+  // that of the update the tensors' addresses. Norms and update take two launches each, for all tensors.
+  for (const auto& [launches, times] : replays) std::printf("%zu launches, replayed %d times\n", launches, times);
+  ASSERT_EQ(replays.size(), 2u);
+  EXPECT_EQ(replays[2], 2 * 3);  // of 5 steps
+  EXPECT_EQ(replays.rbegin()->second, 3);
 }
 
 TEST(DistillCuda, gradients_of_several_batches_are_summed_on_the_device) {

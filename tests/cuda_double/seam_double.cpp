@@ -216,13 +216,13 @@ class SeamDouble final : public Seam {
     not_while_recording("an upload");
     if (bytes != 0 && (!blocks_.holds(to, bytes) || blocks_.knows(from)))
       refuse("an upload that is not from the host to the device");
-    std::memcpy(to, from, bytes);
+    if (bytes != 0) std::memcpy(to, from, bytes);
   }
   void download(void* to, const void* from, uint64_t bytes) override {
     not_while_recording("a download");
     if (bytes != 0 && (blocks_.knows(to) || !blocks_.holds(from, bytes)))
       refuse("a download that is not from the device to the host");
-    std::memcpy(to, from, bytes);
+    if (bytes != 0) std::memcpy(to, from, bytes);
   }
   void copy(void* to, const void* from, uint64_t bytes) override {
     if (tape_.kept != nullptr && bytes != 0 && !(blocks_.knows(to) && blocks_.knows(from)))
@@ -230,7 +230,7 @@ class SeamDouble final : public Seam {
     tape_.give([this, to, from, bytes] {
       for (const void* side : {static_cast<const void*>(to), from})
         if (blocks_.knows(side) && !blocks_.holds(side, bytes)) refuse("a copy past the end of a block");
-      std::memmove(to, from, bytes);
+      if (bytes != 0) std::memmove(to, from, bytes);
     });
   }
   void synchronise() override { not_while_recording("a wait"); }
@@ -270,7 +270,7 @@ class SeamDouble final : public Seam {
 
 int device_count(std::string*) { return 1; }
 DeviceFacts describe_device(int) { return {"cuda double", "computes on the host and checks every argument", uint64_t{8} << 30}; }
-std::unique_ptr<Seam> open_seam(int) {
+std::unique_ptr<Seam> open_seam(int, const SeamOptions&) {
   const char* order = std::getenv("ESPALIER_EMULATE_ORDER");
   emulate::set_order(order ? std::strtoull(order, nullptr, 10) : 0);
   return std::make_unique<SeamDouble>();

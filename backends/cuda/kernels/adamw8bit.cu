@@ -8,7 +8,7 @@
 namespace espalier::cuda::kernels {
 namespace {
 
-constexpr unsigned kBlock = 256;
+constexpr unsigned kBlock = kAdamW8bitPart;
 
 #if defined(__CUDACC__)
 __device__ inline float times(float a, float b) { return __fmul_rn(a, b); }
@@ -32,46 +32,54 @@ __device__ inline unsigned nearest(const float* borders, float x) {
   return code;
 }
 
-__global__ void __launch_bounds__(kBlock)
-    adamw8bit_kernel(AdamWOptions o, CodeTables tables, const float* hyper, AdamW8bitState s, int64_t count) {
-  ESP_SHARED(float, with_sign, 512);
-  ESP_SHARED(float, without, 512);
-  ESP_SHARED(float, scratch, kBlock / kWarpThreads);
-  for (unsigned i = threadIdx.x; i < 512; i += kBlock) {
-    with_sign[i] = tables.with_sign[i];
-    without[i] = tables.without[i];
+struct AdamW8bitRule {
+  AdamWOptions o;
+  CodeTables tables;
+  __device__ void operator()(const AdamW8bitState& s, unsigned part) const {
+    ESP_SHARED(float, with_sign, 512);
+    ESP_SHARED(float, without, 512);
+    ESP_SHARED(float, scratch, kBlock / kWarpThreads);
+    for (unsigned i = threadIdx.x; i < 512; i += kBlock) {
+      with_sign[i] = tables.with_sign[i];
+      without[i] = tables.without[i];
+    }
+    __syncthreads();
+    const int64_t i = static_cast<int64_t>(part) * kBlock + threadIdx.x;
+    const bool there = i < s.count;
+    float first = 0, second = 0;
+    if (there) {
+      const auto keep = static_cast<float>(1 - times(static_cast<double>(s.hyper[0]), o.weight_decay));
+      const float step = s.hyper[0] / s.hyper[2], root = 1 / sqrtf(s.hyper[3]), gradient = times(s.g[i], s.hyper[1]);
+      first = plus(times(o.beta1, times(with_sign[s.m[i]], s.m_scale[part])), times(o.rest1, gradient));
+      second = plus(times(o.beta2, times(without[s.v[i]], s.v_scale[part])), times(o.rest2, times(gradient, gradient)));
+      s.new_p[i] = plus(times(s.p[i], keep), -(times(step, first) / plus(times(sqrtf(second), root), o.eps)));
+    }
+    const float m_scale = block_reduce<kBlock>(fmaxf(0.0f, fabsf(first)), scratch, LargestNumber{});
+    const float v_scale = block_reduce<kBlock>(fmaxf(0.0f, second), scratch, LargestNumber{});
+    if (there) {
+      s.new_m[i] = static_cast<uint8_t>(nearest(with_sign + 256, m_scale > 0 ? first / m_scale : 0.0f));
+      const unsigned code = nearest(without + 256, v_scale > 0 ? second / v_scale : 0.0f);
+      s.new_v[i] = static_cast<uint8_t>(second > 0 && code == 0 ? 1 : code);
+    }
+    if (threadIdx.x == 0) {
+      s.new_m_scale[part] = m_scale;
+      s.new_v_scale[part] = v_scale;
+    }
   }
-  __syncthreads();
-  const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
-  const bool there = i < count;
-  float first = 0, second = 0;
-  if (there) {
-    const auto keep = static_cast<float>(1 - times(static_cast<double>(hyper[0]), o.weight_decay));
-    const float step = hyper[0] / hyper[2], root = 1 / sqrtf(hyper[3]), gradient = times(s.g[i], hyper[1]);
-    first = plus(times(o.beta1, times(with_sign[s.m[i]], s.m_scale[blockIdx.x])), times(o.rest1, gradient));
-    second = plus(times(o.beta2, times(without[s.v[i]], s.v_scale[blockIdx.x])), times(o.rest2, times(gradient, gradient)));
-    s.new_p[i] = plus(times(s.p[i], keep), -(times(step, first) / plus(times(sqrtf(second), root), o.eps)));
-  }
-  const float m_scale = block_reduce<kBlock>(fmaxf(0.0f, fabsf(first)), scratch, LargestNumber{});
-  const float v_scale = block_reduce<kBlock>(fmaxf(0.0f, second), scratch, LargestNumber{});
-  if (there) {
-    s.new_m[i] = static_cast<uint8_t>(nearest(with_sign + 256, m_scale > 0 ? first / m_scale : 0.0f));
-    const unsigned code = nearest(without + 256, v_scale > 0 ? second / v_scale : 0.0f);
-    s.new_v[i] = static_cast<uint8_t>(second > 0 && code == 0 ? 1 : code);
-  }
-  if (threadIdx.x == 0) {
-    s.new_m_scale[blockIdx.x] = m_scale;
-    s.new_v_scale[blockIdx.x] = v_scale;
-  }
-}
+};
+
+__global__ void __launch_bounds__(kBlock) adamw8bit_kernel(AdamW8bitRule rule, AdamW8bitState state) { rule(state, blockIdx.x); }
 
 }  // namespace
 
-void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const float* hyper,
-               const AdamW8bitState& state, int64_t count) {
-  if (count == 0) return;
-  launch(stream, dim3{static_cast<unsigned>((count + kBlock - 1) / kBlock), 1, 1}, dim3{kBlock, 1, 1}, adamw8bit_kernel, options,
-         tables, hyper, state, count);
+void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState& state) {
+  if (state.count == 0) return;
+  launch(stream, dim3{static_cast<unsigned>((state.count + kBlock - 1) / kBlock), 1, 1}, dim3{kBlock, 1, 1}, adamw8bit_kernel,
+         AdamW8bitRule{options, tables}, state);
+}
+void adamw8bit_many(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState* states,
+                    const Chunk* chunks, unsigned count) {
+  launch_many<kBlock>(stream, AdamW8bitRule{options, tables}, states, chunks, count);
 }
 
 }  // namespace espalier::cuda::kernels

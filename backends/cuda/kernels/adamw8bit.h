@@ -16,8 +16,14 @@ struct AdamW8bitState {
   float* new_p;
   uint8_t *new_m, *new_v;
   float *new_m_scale, *new_v_scale;
+  const float* hyper;  // as adamw's
+  int64_t count;
 };
-void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const float* hyper,
-               const AdamW8bitState& state, int64_t count);
+inline constexpr int64_t kAdamW8bitPart = 256;  // elements of a chunk
+
+void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState& state);
+/// The same of many tensors; `states` and `chunks` in device memory.
+void adamw8bit_many(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState* states,
+                    const Chunk* chunks, unsigned count);
 
 }  // namespace espalier::cuda::kernels

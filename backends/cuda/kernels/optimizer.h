@@ -1,5 +1,5 @@
 #pragma once
-#include "backends/cuda/types.h"
+#include "backends/cuda/kernels/many.h"
 
 namespace espalier::cuda::kernels {
 
@@ -8,11 +8,32 @@ struct AdamWOptions {
   double weight_decay;
 };
 
-/// One step in place, all f32 in device memory. `hyper`: learning rate, scale of the gradient, both bias corrections.
-void adamw(Stream stream, const AdamWOptions& options, const float* hyper, const float* p, const float* g, const float* m,
-           const float* v, float* new_p, float* new_m, float* new_v, int64_t count);
+/// Of one tensor, all f32 in device memory.
+struct AdamWState {
+  const float *p, *g, *m, *v;
+  float *new_p, *new_m, *new_v;
+  const float* hyper;  // learning rate, scale of the gradient, both bias corrections
+  int64_t count;
+};
+/// Elements of a chunk.
+inline constexpr int64_t kAdamWPart = 1024;
+
+/// One step in place.
+void adamw(Stream stream, const AdamWOptions& options, const AdamWState& state);
+/// The same of many tensors; `states` and `chunks`, of kAdamWPart elements each, in device memory.
+void adamw_many(Stream stream, const AdamWOptions& options, const AdamWState* states, const Chunk* chunks, unsigned count);
+
+struct EmaState {
+  const float *average, *x;
+  const float* decay;
+  float* out;
+  int64_t count;
+};
+inline constexpr int64_t kEmaPart = 2048;
+
 /// average = x + decay (average - x).
-void ema(Stream stream, const float* average, const float* x, const float* decay, float* out, int64_t count);
+void ema(Stream stream, const EmaState& state);
+void ema_many(Stream stream, const EmaState* states, const Chunk* chunks, unsigned count);
 /// out = sum + x.
 void accumulate(Stream stream, int32_t dtype, const void* sum, const void* x, void* out, int64_t count);
 

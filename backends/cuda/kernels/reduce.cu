@@ -90,7 +90,39 @@ void run(Stream stream, const Axes<1>& kept, const Axes<1>& gone, const T* x, T*
          partial, out, count, static_cast<int>(stripes), mean ? 1.0f / static_cast<float>(length) : 1.0f);
 }
 
+struct SquaresOfStripe {
+  __device__ void operator()(const SquaresState& s, unsigned part) const {
+    ESP_SHARED(float, scratch, kThreads / kWarpThreads);
+    const Rule<Reduction::kSquares> rule{};
+    const int64_t begin = part * s.of_stripe, end = begin + s.of_stripe < s.count ? begin + s.of_stripe : s.count;
+    float sum = 0;
+    for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) sum = rule(sum, rule.take(s.x[i]));
+    sum = block_reduce<kThreads>(sum, scratch, rule);
+    if (threadIdx.x == 0) s.partial[part] = sum;
+  }
+};
+struct SumOfStripes {
+  __device__ void operator()(const SquaresState& s, unsigned) const {
+    if (threadIdx.x != 0) return;
+    float sum = 0;
+    for (int64_t i = 0; i < s.stripes; ++i) sum += s.partial[i];
+    *s.out = sum;
+  }
+};
+
 }  // namespace
+
+void stripe(SquaresState& state, int64_t count) {
+  const int64_t wanted = (count + kLeastOfStripe - 1) / kLeastOfStripe;
+  const int64_t stripes = wanted < 1 ? 1 : wanted < kMostStripes ? wanted : kMostStripes;
+  state.count = count, state.stripes = stripes, state.of_stripe = (count + stripes - 1) / stripes;
+}
+
+void squared_norms(Stream stream, const SquaresState* states, const Chunk* stripes, unsigned stripe_count, const Chunk* tensors,
+                   unsigned tensor_count) {
+  launch_many<kThreads>(stream, SquaresOfStripe{}, states, stripes, stripe_count);
+  launch_many<kWarpThreads>(stream, SumOfStripes{}, states, tensors, tensor_count);
+}
 
 uint64_t reduce_bytes(const Axes<1>& kept, const Axes<1>& gone) {
   return static_cast<uint64_t>(stripes_of(kept, gone) * kept.count()) * 4;

@@ -1,6 +1,7 @@
 // reduce_max, reduce_mean, reduce_sum over any dimensions, and squared_norm over all.
 
 #include "backends/cuda/kernels/reduce.h"
+#include "backends/cuda/ops/many.h"
 #include "backends/cuda/ops/steps.h"
 
 namespace espalier::cuda::ops {
@@ -37,6 +38,44 @@ class Reduce final : public Step {
   Split split_;
 };
 
+/// squared_norm of many tensors of f32; the sums of their stripes are in memory of its own.
+class SquaredNorms final : public Many {
+ public:
+  SquaredNorms(Device& device, std::span<const Node> nodes) {
+    uint64_t all = 0;
+    for (size_t i = 0; i < nodes.size(); ++i) {
+      kernels::SquaresState state{};
+      kernels::stripe(state, esp::elements(nodes[i].in(0)));
+      for (int64_t part = 0; part < state.stripes; ++part)
+        stripe_list_.push_back({static_cast<unsigned>(i), static_cast<unsigned>(part)});
+      tensor_list_.push_back({static_cast<unsigned>(i), 0});
+      all += static_cast<uint64_t>(state.stripes);
+      states_.push_back(state);
+    }
+    partial_ = device.allocate(all * sizeof(float));
+    auto* next = static_cast<float*>(partial_->data());
+    for (kernels::SquaresState& state : states_) state.partial = next, next += state.stripes;
+  }
+  void run(Device& device, std::span<const Operands> at) override {
+    for (size_t i = 0; i < at.size(); ++i) {
+      states_[i].x = static_cast<const float*>(data(device, at[i], 0, ESP_F32));
+      states_[i].out = static_cast<float*>(at[i].out[0]);
+    }
+    kernels::squared_norms(device.stream(), on_device_.on(device, states_), stripes_.on(device, stripe_list_),
+                           static_cast<unsigned>(stripe_list_.size()), tensors_.on(device, tensor_list_),
+                           static_cast<unsigned>(tensor_list_.size()));
+  }
+
+ private:
+  std::vector<kernels::SquaresState> states_;
+  std::vector<kernels::Chunk> stripe_list_, tensor_list_;
+  std::unique_ptr<Memory> partial_;
+  DeviceArray<kernels::SquaresState> on_device_;
+  DeviceArray<kernels::Chunk> stripes_, tensors_;
+};
+
+ManyPtr make_squared_norms(Device& device, std::span<const Node> nodes) { return std::make_unique<SquaredNorms>(device, nodes); }
+
 uint64_t workspace(const Device&, const Node& node) {
   const Split split(node);
   return kernels::reduce_bytes(split.kept, split.gone);
@@ -49,6 +88,7 @@ std::span<const Kernel> reduce() {
       {"reduce_max", "own", accepts_floats, make_step<Reduce<Reduction::kMax>>, workspace},
       {"reduce_mean", "own", accepts_floats, make_step<Reduce<Reduction::kMean>>, workspace},
       {"reduce_sum", "own", accepts_floats, make_step<Reduce<Reduction::kSum>>, workspace},
+      {"squared_norm", "own", accepts_f32, make_step<Reduce<Reduction::kSquares>>, workspace, nullptr, make_squared_norms},
       {"squared_norm", "own", accepts_floats, make_step<Reduce<Reduction::kSquares>>, workspace}};
   return kKernels;
 }

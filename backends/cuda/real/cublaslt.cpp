@@ -1,4 +1,5 @@
-// Matrix products by cuBLASLt: the heuristic's first algorithm, accumulated in f32 (f32 products too, without TF32).
+// Matrix products by cuBLASLt: the heuristic's first algorithm, accumulated in f32; f32 operands are rounded only where TF32 is
+// asked for.
 
 #include <string>
 #include <vector>
@@ -32,10 +33,12 @@ using Description = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
 using Matrix = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
 using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
-class MatmulPlan final : public Plan<MatmulOperands> {
- public:
-  MatmulPlan(cublasLtHandle_t handle, const MatmulShape& shape) : handle_(handle), shape_(shape) {
-    check(cublasLtMatmulDescCreate(description_.slot(), CUBLAS_COMPUTE_32F, CUDA_R_32F), "a product's description");
+/// A product as the library's own descriptors: no device is asked.
+struct Described {
+  Described(const MatmulShape& shape, bool tf32) {
+    const bool rounds = tf32 && shape.dtype == ESP_F32;
+    check(cublasLtMatmulDescCreate(description.slot(), rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+          "a product's description");
     set(CUBLASLT_MATMUL_DESC_TRANSA, shape.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, shape.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     if (shape.has_bias) {
@@ -53,9 +56,22 @@ class MatmulPlan final : public Plan<MatmulOperands> {
       check(cublasLtMatrixLayoutSetAttribute(matrix.get(), CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride),
             "a batch's stride");
     };
-    layout(a_, shape.transpose_a, shape.m, shape.k, shape.lda, shape.stride_a);
-    layout(b_, shape.transpose_b, shape.k, shape.n, shape.ldb, shape.stride_b);
-    layout(d_, false, shape.m, shape.n, shape.ldd, shape.stride_d);
+    layout(a, shape.transpose_a, shape.m, shape.k, shape.lda, shape.stride_a);
+    layout(b, shape.transpose_b, shape.k, shape.n, shape.ldb, shape.stride_b);
+    layout(d, false, shape.m, shape.n, shape.ldd, shape.stride_d);
+  }
+  template <typename T>
+  void set(cublasLtMatmulDescAttributes_t attribute, T value) const {
+    check(cublasLtMatmulDescSetAttribute(description.get(), attribute, &value, sizeof value), "a product's description");
+  }
+
+  Description description;
+  Matrix a, b, d;
+};
+
+class MatmulPlan final : public Plan<MatmulOperands> {
+ public:
+  MatmulPlan(cublasLtHandle_t handle, const MatmulShape& shape, bool tf32) : handle_(handle), shape_(shape), is_(shape, tf32) {
     choose();
   }
   std::string engine() const override {
@@ -65,19 +81,15 @@ class MatmulPlan final : public Plan<MatmulOperands> {
   }
   uint64_t workspace_bytes() const override { return chosen_.workspaceSize; }
   void run(Stream stream, const MatmulOperands& at, void* workspace) const override {
-    if (shape_.has_bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, at.bias);
+    if (shape_.has_bias) is_.set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, at.bias);
     const float alpha = 1, beta = shape_.adds_c ? 1 : 0;
-    check(cublasLtMatmul(handle_, description_.get(), &alpha, at.a, a_.get(), at.b, b_.get(), &beta, shape_.adds_c ? at.c : at.d,
-                         d_.get(), at.d, d_.get(), &chosen_.algo, workspace, chosen_.workspaceSize,
-                         static_cast<cudaStream_t>(stream)),
+    check(cublasLtMatmul(handle_, is_.description.get(), &alpha, at.a, is_.a.get(), at.b, is_.b.get(), &beta,
+                         shape_.adds_c ? at.c : at.d, is_.d.get(), at.d, is_.d.get(), &chosen_.algo, workspace,
+                         chosen_.workspaceSize, static_cast<cudaStream_t>(stream)),
           "a matrix product");
   }
 
  private:
-  template <typename T>
-  void set(cublasLtMatmulDescAttributes_t attribute, T value) const {
-    check(cublasLtMatmulDescSetAttribute(description_.get(), attribute, &value, sizeof value), "a product's description");
-  }
   void choose() {
     Preference preference;
     check(cublasLtMatmulPreferenceCreate(preference.slot()), "a product's preference");
@@ -89,36 +101,45 @@ class MatmulPlan final : public Plan<MatmulOperands> {
                            CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       prefer(attribute, uint32_t{16});
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(handle_, description_.get(), a_.get(), b_.get(), d_.get(), d_.get(), preference.get(), 1,
-                                         &chosen_, &found),
+    check(cublasLtMatmulAlgoGetHeuristic(handle_, is_.description.get(), is_.a.get(), is_.b.get(), is_.d.get(), is_.d.get(),
+                                         preference.get(), 1, &chosen_, &found),
           "cuBLASLt has no algorithm for this product");
     if (found == 0) throw std::runtime_error("cuBLASLt has no algorithm for this product");
   }
 
   cublasLtHandle_t handle_;
   MatmulShape shape_;
-  Description description_;
-  Matrix a_, b_, d_;
+  Described is_;
   cublasLtMatmulHeuristicResult_t chosen_{};
 };
 
 class CublasLt final : public Matmuls {
  public:
-  CublasLt() { check(cublasLtCreate(handle_.slot()), "cuBLASLt cannot be opened"); }
+  explicit CublasLt(bool tf32) : tf32_(tf32) { check(cublasLtCreate(handle_.slot()), "cuBLASLt cannot be opened"); }
   Planned<MatmulOperands> plan(const MatmulShape& shape) override {
     try {
-      return {std::make_shared<MatmulPlan>(handle_.get(), shape), {}};
+      return {std::make_shared<MatmulPlan>(handle_.get(), shape, tf32_), {}};
     } catch (const std::runtime_error& error) {
       return {nullptr, error.what()};
     }
   }
 
  private:
+  bool tf32_;
   Handle handle_;
 };
 
 }  // namespace
 
-std::unique_ptr<Matmuls> open_cublaslt() { return std::make_unique<CublasLt>(); }
+std::string fault_of(const MatmulShape& shape) {
+  try {
+    Described described(shape, false);
+    return {};
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+}
+
+std::unique_ptr<Matmuls> open_cublaslt(const SeamOptions& options) { return std::make_unique<CublasLt>(options.tf32); }
 
 }  // namespace espalier::cuda

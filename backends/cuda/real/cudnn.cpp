@@ -41,10 +41,12 @@ void* writable(const void* data) { return const_cast<void*>(data); }  // the fro
 /// A graph with the plan that the library's heuristic ranks first.
 class Built {
  public:
-  Built(std::shared_ptr<fe::graph::Graph> graph, cudnnHandle_t handle) : graph_(std::move(graph)), handle_(handle) {
+  Built(std::shared_ptr<fe::graph::Graph> graph, cudnnHandle_t handle, bool exact = false)
+      : graph_(std::move(graph)), handle_(handle) {
     check(graph_->validate());
     check(graph_->build_operation_graph(handle));
     check(graph_->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}));
+    if (exact) graph_->deselect_numeric_notes({fe::NumericalNote_t::TENSOR_CORE});  // those of f32 round to TF32
     graph_->deselect_workspace_greater_than(static_cast<int64_t>(kMostDnnWorkspace));
     check(graph_->check_support(handle));
     check(graph_->build_plans(handle));
@@ -66,7 +68,8 @@ class Built {
 
 class ConvPlan final : public Plan<ConvOperands> {
  public:
-  ConvPlan(const ConvShape& shape, cudnnHandle_t handle) : built_(convolution_graph(shape), handle) {}
+  ConvPlan(const ConvShape& shape, cudnnHandle_t handle, bool tf32)
+      : built_(convolution_graph(shape), handle, shape.dtype == ESP_F32 && !tf32) {}
   std::string engine() const override { return built_.engine(); }
   uint64_t workspace_bytes() const override { return built_.workspace_bytes(); }
   void run(Stream, const ConvOperands& at, void* workspace) const override {
@@ -124,28 +127,57 @@ class AttentionGradientPlan final : public Plan<AttentionOperands> {
 
 class Cudnn final : public Dnn {
  public:
-  explicit Cudnn(Stream stream) : handle_(stream) {}
-  Planned<ConvOperands> plan(const ConvShape& shape) override { return make<ConvPlan, ConvOperands>(shape); }
+  Cudnn(Stream stream, bool tf32) : tf32_(tf32), handle_(stream) {}
+  Planned<ConvOperands> plan(const ConvShape& shape) override { return make<ConvPlan, ConvOperands>(shape, tf32_); }
   Planned<AttentionOperands> plan(const AttentionShape& shape) override {
     if (std::string why = refusal(shape); !why.empty()) return {nullptr, std::move(why)};
     return shape.gradient ? make<AttentionGradientPlan, AttentionOperands>(shape) : make<AttentionPlan, AttentionOperands>(shape);
   }
 
  private:
-  template <typename P, typename Operands, typename Shape>
-  Planned<Operands> make(const Shape& shape) {
+  template <typename P, typename Operands, typename Shape, typename... More>
+  Planned<Operands> make(const Shape& shape, More... more) {
     try {
-      return {std::make_shared<P>(shape, handle_.get()), {}};
+      return {std::make_shared<P>(shape, handle_.get(), more...), {}};
     } catch (const std::runtime_error& error) {
       return {nullptr, std::string("cuDNN: ") + error.what()};
     }
   }
+  bool tf32_;
   Handle handle_;
 };
 
 }  // namespace
 
-std::unique_ptr<Dnn> open_cudnn(Stream stream) { return std::make_unique<Cudnn>(stream); }
+std::unique_ptr<Dnn> open_cudnn(Stream stream, const SeamOptions& options) {
+  return std::make_unique<Cudnn>(stream, options.tf32);
+}
+
+namespace {
+
+/// The frontend knows what the library's release takes on which generation; which engines a device has for it is not asked.
+/// `make(capability)`: the graphs.
+template <typename Make>
+std::string fault_of_graphs(const Make& make) {
+  if (!load_cudnn()) return std::string("cuDNN 9 cannot be loaded: ") + dlerror();
+  for (const int32_t capability : {80, 89, 90})
+    for (const std::shared_ptr<fe::graph::Graph>& graph : make(capability))
+      if (fe::error_t status = graph->validate(); status.is_bad()) return status.get_message();
+  return {};
+}
+
+}  // namespace
+
+std::string fault_of(const ConvShape& shape) {
+  return fault_of_graphs([&](int32_t capability) { return std::vector{convolution_graph(shape, capability)}; });
+}
+std::string fault_of(const AttentionShape& shape) {
+  if (std::string why = refusal(shape); !why.empty()) return why;
+  return fault_of_graphs([&](int32_t capability) {
+    if (!shape.gradient) return std::vector{attention_graph(shape, false, capability)};
+    return std::vector{attention_graph(shape, true, capability), attention_gradient_graph(shape, capability)};
+  });
+}
 
 std::string cudnn_release() {
   if (!load_cudnn()) return {};

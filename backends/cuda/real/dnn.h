@@ -36,9 +36,10 @@ inline void check(fe::error_t status) {
   if (status.is_bad()) throw std::runtime_error(status.get_message());
 }
 
-std::shared_ptr<fe::graph::Graph> convolution_graph(const ConvShape& shape);
+// `capability`: the device's, 90 for 9.0; 0: the graph asks the device where it has to know.
+std::shared_ptr<fe::graph::Graph> convolution_graph(const ConvShape& shape, int32_t capability = 0);
 /// The forward pass; with `statistics` for the gradient.
-std::shared_ptr<fe::graph::Graph> attention_graph(const AttentionShape& shape, bool statistics);
-std::shared_ptr<fe::graph::Graph> attention_gradient_graph(const AttentionShape& shape);
+std::shared_ptr<fe::graph::Graph> attention_graph(const AttentionShape& shape, bool statistics, int32_t capability = 0);
+std::shared_ptr<fe::graph::Graph> attention_gradient_graph(const AttentionShape& shape, int32_t capability = 0);
 
 }  // namespace espalier::cuda

@@ -14,8 +14,9 @@ fe::DataType_t type_of(int32_t dtype) {
   return dtype == ESP_F32 ? fe::DataType_t::FLOAT : dtype == ESP_F16 ? fe::DataType_t::HALF : fe::DataType_t::BFLOAT16;
 }
 
-std::shared_ptr<fe::graph::Graph> new_graph(int32_t dtype) {
+std::shared_ptr<fe::graph::Graph> new_graph(int32_t dtype, int32_t capability) {
   auto graph = std::make_shared<fe::graph::Graph>();
+  if (capability > 0) graph->set_sm_version(capability);  // before any node: each copies it
   graph->set_io_data_type(type_of(dtype))
       .set_intermediate_data_type(fe::DataType_t::FLOAT)
       .set_compute_data_type(fe::DataType_t::FLOAT);
@@ -58,8 +59,8 @@ float scale_of(const AttentionShape& s) { return 1 / std::sqrt(static_cast<float
 
 }  // namespace
 
-std::shared_ptr<fe::graph::Graph> convolution_graph(const ConvShape& s) {
-  auto graph = new_graph(s.dtype);
+std::shared_ptr<fe::graph::Graph> convolution_graph(const ConvShape& s, int32_t capability) {
+  auto graph = new_graph(s.dtype, capability);
   const Extents x{s.n, s.c, s.h, s.w}, w{s.o, s.c, s.kh, s.kw}, y{s.n, s.o, s.out_h, s.out_w};
   switch (s.kind) {
     case ConvShape::Kind::kForward: {
@@ -89,8 +90,8 @@ std::shared_ptr<fe::graph::Graph> convolution_graph(const ConvShape& s) {
   return graph;
 }
 
-std::shared_ptr<fe::graph::Graph> attention_graph(const AttentionShape& s, bool statistics) {
-  auto graph = new_graph(s.dtype);
+std::shared_ptr<fe::graph::Graph> attention_graph(const AttentionShape& s, bool statistics, int32_t capability) {
+  auto graph = new_graph(s.dtype, capability);
   const auto [out, stats] =
       graph->sdpa(tokens_of(*graph, s, kDnnQ, "q", s.queries), tokens_of(*graph, s, kDnnK, "k", s.keys),
                   tokens_of(*graph, s, kDnnV, "v", s.keys),
@@ -100,8 +101,8 @@ std::shared_ptr<fe::graph::Graph> attention_graph(const AttentionShape& s, bool 
   return graph;
 }
 
-std::shared_ptr<fe::graph::Graph> attention_gradient_graph(const AttentionShape& s) {
-  auto graph = new_graph(s.dtype);
+std::shared_ptr<fe::graph::Graph> attention_gradient_graph(const AttentionShape& s, int32_t capability) {
+  auto graph = new_graph(s.dtype, capability);
   const Tensor statistics = graph->tensor(fe::graph::Tensor_attributes()
                                               .set_name("statistics")
                                               .set_uid(kDnnStatistics)

@@ -12,7 +12,7 @@ class Matmuls {
   virtual ~Matmuls() = default;
   virtual Planned<MatmulOperands> plan(const MatmulShape& shape) = 0;
 };
-std::unique_ptr<Matmuls> open_cublaslt();
+std::unique_ptr<Matmuls> open_cublaslt(const SeamOptions& options);
 
 class Dnn {
  public:
@@ -21,7 +21,13 @@ class Dnn {
   virtual Planned<AttentionOperands> plan(const AttentionShape& shape) = 0;
 };
 /// Errors: std::runtime_error when the library cannot be loaded or has no device.
-std::unique_ptr<Dnn> open_cudnn(Stream stream);
+std::unique_ptr<Dnn> open_cudnn(Stream stream, const SeamOptions& options);
+// What the libraries have against a shape, as far as they can say so without a device: descriptors, extents, strides, types.
+// Empty: nothing.
+std::string fault_of(const MatmulShape& shape);
+std::string fault_of(const ConvShape& shape);
+std::string fault_of(const AttentionShape& shape);
+
 /// Release of the library that is there, "9.19.0"; empty when it cannot be loaded.
 std::string cudnn_release();
 

@@ -29,7 +29,7 @@ class RealRecording final : public Recording {
 
 class RealSeam final : public Seam {
  public:
-  explicit RealSeam(int device) : device_(device) {
+  RealSeam(int device, const SeamOptions& options) : device_(device) {
     use();
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
     check(cudaMallocHost(&pinned_, kPinnedBytes), "pinned memory");
@@ -37,8 +37,8 @@ class RealSeam final : public Seam {
     check(cudaDeviceGetDefaultMemPool(&pool, device), "the device's memory pool");
     uint64_t keep = UINT64_MAX;
     check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "the device's memory pool");
-    matmuls_ = open_cublaslt();
-    dnn_ = open_cudnn(stream_);
+    matmuls_ = open_cublaslt(options);
+    dnn_ = open_cudnn(stream_, options);
   }
   ~RealSeam() override {
     cudaSetDevice(device_);
@@ -167,6 +167,6 @@ DeviceFacts describe_device(int index) {
           facts.totalGlobalMem};
 }
 
-std::unique_ptr<Seam> open_seam(int index) { return std::make_unique<RealSeam>(index); }
+std::unique_ptr<Seam> open_seam(int index, const SeamOptions& options) { return std::make_unique<RealSeam>(index, options); }
 
 }  // namespace espalier::cuda
