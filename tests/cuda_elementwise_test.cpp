@@ -24,7 +24,7 @@ OneOpRun expect_equal(const std::shared_ptr<lower::Backend>& backend, const Case
   return run;
 }
 
-Case of(const char* op, Sample sample) { return make_case(*ops::find(op), 0, sample); }
+Case of(const char* op, const Sample& sample) { return make_case(*ops::find(op), 0, sample); }
 
 TEST(CudaElementwise, a_gate_of_zero_copies_x_even_where_y_is_not_finite) {
   for (const DType dtype : kFloats) {

@@ -11,7 +11,7 @@ using namespace testing;
 
 constexpr DType kFloats[] = {DType::kF32, DType::kBF16, DType::kF16};
 
-void expect_equal(const std::shared_ptr<lower::Backend>& backend, const char* op, Sample sample) {
+void expect_equal(const std::shared_ptr<lower::Backend>& backend, const char* op, const Sample& sample) {
   const Case c = make_case(*ops::find(op), 0, sample);
   const OneOpRun run = run_one_op(backend, c.call, c.data);
   ASSERT_TRUE(run.call.on_backend) << op << " of " << to_string(c.call.inputs[0]);

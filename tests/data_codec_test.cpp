@@ -13,7 +13,7 @@ using ::espalier::testing::user_error;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-exec::FloatTensor random_picture(Shape shape) {
+exec::FloatTensor random_picture(const Shape& shape) {
   exec::FloatTensor picture{shape, {}};
   for (int64_t i = 0; i < shape.elements(); ++i)
     picture.values.push_back(static_cast<float>(2 * rng::uniform(3, 0, static_cast<uint64_t>(i)) - 1));

@@ -35,7 +35,7 @@ class TensorsTest : public ::espalier::testing::FolderTest {
   };
   fs::path record(const std::string& name, const Recorded& what) const {
     io::MemoryTensorSource batch;
-    const auto add = [&](const std::string& tensor, Shape shape, float first) {
+    const auto add = [&](const std::string& tensor, const Shape& shape, float first) {
       if (tensor != what.leave_out) batch.add_f32(tensor, shape, counting(shape.elements(), first));
     };
     const Shape latents{what.n, 3, 2, what.width};

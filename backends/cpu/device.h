@@ -54,14 +54,15 @@ class Device {
   void copy(void* to, const void* from, uint64_t bytes);
 
   /// Around every run: executables of one device take turns, and OpenMP is held to one thread.
-  class run_scope {
+  class RunScope {
    public:
-    explicit run_scope(Device& device) : lock_(device.run_mutex_) {}
+    explicit RunScope(Device& device) : lock_(device.run_mutex_) {}
 
    private:
     std::lock_guard<std::mutex> lock_;
     OneOpenmpThread one_;
   };
+  using run_scope = RunScope;
 
   Pool& pool() { return pool_; }
   /// f(task, thread) for every task in [0, tasks), on all threads.

@@ -8,7 +8,8 @@ namespace espalier::cuda {
 namespace {
 
 DeviceFacts facts(const char* name, const char* capability, uint64_t memory_bytes) {
-  return {name, std::string("compute capability ") + capability + ", a description: it plans and runs nothing", memory_bytes, true};
+  return {name, std::string("compute capability ") + capability + ", a description: it plans and runs nothing", memory_bytes,
+          true};
 }
 
 template <typename Operands>

@@ -62,17 +62,18 @@ class Device {
   void copy(void* to, const void* from, uint64_t bytes);
 
   /// Around every run: executables of one device take turns, and mapped parameters go at its end, however it ends.
-  class run_scope {
+  class RunScope {
    public:
-    explicit run_scope(Device& device) : lock_(device.run_mutex_), device_(device) { device.uploads_ = false; }
-    ~run_scope() { device_.end_lending(); }
-    run_scope(const run_scope&) = delete;
-    run_scope& operator=(const run_scope&) = delete;
+    explicit RunScope(Device& device) : lock_(device.run_mutex_), device_(device) { device.uploads_ = false; }
+    ~RunScope() { device_.end_lending(); }
+    RunScope(const RunScope&) = delete;
+    RunScope& operator=(const RunScope&) = delete;
 
    private:
     std::lock_guard<std::mutex> lock_;
     Device& device_;
   };
+  using run_scope = RunScope;
   /// Waits for the stream.
   void finish_run() { seam_->synchronise(); }
 

@@ -22,7 +22,7 @@ struct MatmulShape {
   int32_t dtype = ESP_F32;  // of A, B, C, D and the bias
   bool has_bias = false;    // CUBLASLT_EPILOGUE_BIAS: one value for each of the m rows
   bool adds_c = false;      // beta is 1
-  friend auto operator<=>(const MatmulShape&, const MatmulShape&) = default;
+  friend auto operator<=>(const MatmulShape&, const MatmulShape&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// cuDNN convolutions (cross-correlation), x [n,h,w,c] and y [n,out_h,out_w,o] packed NHWC, filters [o,kh,kw,c] ("KRSC").
@@ -33,8 +33,8 @@ struct ConvShape {
   int64_t n = 0, h = 0, w = 0, c = 0, o = 0, kh = 0, kw = 0, out_h = 0, out_w = 0;
   int64_t stride = 1, top = 0, left = 0, bottom = 0, right = 0;
   int32_t dtype = ESP_F32;
-  bool has_bias = false;  // forward only: [o]
-  friend auto operator<=>(const ConvShape&, const ConvShape&) = default;
+  bool has_bias = false;                                                  // forward only: [o]
+  friend auto operator<=>(const ConvShape&, const ConvShape&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// cuDNN scaled dot-product attention, no mask, no dropout, scale 1/√head_dim. q and the result are [n, queries, heads ·
@@ -44,7 +44,7 @@ struct AttentionShape {
   int64_t n = 0, heads = 0, queries = 0, keys = 0, head_dim = 0;
   int32_t dtype = ESP_F16;
   bool gradient = false;
-  friend auto operator<=>(const AttentionShape&, const AttentionShape&) = default;
+  friend auto operator<=>(const AttentionShape&, const AttentionShape&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// Pointers of one run, all of device memory, 16-byte aligned. Those that a shape does not have are null.

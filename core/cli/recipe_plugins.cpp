@@ -27,7 +27,7 @@ void RecipePlugins::add(std::string_view kind, const train::PluginUse& use, cons
   }
 }
 
-train::Services services_of_run(CommandContext& context, std::shared_ptr<const RecipePlugins> plugins,
+train::Services services_of_run(CommandContext& context, const std::shared_ptr<const RecipePlugins>& plugins,
                                 std::shared_ptr<lower::Backend> backend) {
   train::Services services;
   services.backend = std::move(backend);

@@ -30,7 +30,7 @@ class RecipePlugins {
 };
 
 /// What a run of the recipe needs: its plugins, `backend`, notes on stderr, the report.
-train::Services services_of_run(CommandContext& context, std::shared_ptr<const RecipePlugins> plugins,
+train::Services services_of_run(CommandContext& context, const std::shared_ptr<const RecipePlugins>& plugins,
                                 std::shared_ptr<lower::Backend> backend);
 
 }  // namespace espalier::cli

@@ -106,17 +106,21 @@ void lay_over(toml::table& root, const std::string& path, toml::node&& value, co
                    printable(part) + "' is none of them");
         return;
       }
-      if (last) array->replace(array->cbegin() + static_cast<std::ptrdiff_t>(index), std::move(value));
+      if (last) {
+        array->replace(array->cbegin() + static_cast<std::ptrdiff_t>(index), std::move(value));
+        return;
+      }
       at = array->get(index);
     } else if (auto* table = at->as_table()) {
       if (part.empty()) {
         errors.add(place + ": the key has an empty part");
         return;
       }
-      if (last)
+      if (last) {
         table->insert_or_assign(part, std::move(value));
-      else if (table->get(part) == nullptr)
-        table->insert_or_assign(part, toml::table{});
+        return;
+      }
+      if (table->get(part) == nullptr) table->insert_or_assign(part, toml::table{});
       at = table->get(part);
     } else {
       errors.add(place + ": '" + trail + "' holds a value, it has no '" + printable(part) + "'");

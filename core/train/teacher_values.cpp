@@ -174,8 +174,8 @@ void TeacherFolder::give_back(uint64_t bytes) const {
 
 std::string TeacherFolder::tally() {
   if (read_ + computed == 0) return "";
-  const std::string text = fmt::format("the teacher's values of {} batches were read, of {} computed ({} kept{})", read_,
-                                       computed, kept_, spec_.dtype == DType::kF16 ? "; all rounded to f16" : "");
+  std::string text = fmt::format("the teacher's values of {} batches were read, of {} computed ({} kept{})", read_, computed,
+                                 kept_, spec_.dtype == DType::kF16 ? "; all rounded to f16" : "");
   read_ = computed = kept_ = 0;
   return text;
 }

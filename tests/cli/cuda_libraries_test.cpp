@@ -16,6 +16,9 @@ using testing::CommandResult;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+const std::string kLibraries = ESPALIER_BUILD_DIR "/test_plugins/cuda_libraries.esp.so";
+const std::string kEmojiTeacher = ESPALIER_SOURCE_DIR "/examples/emoji/teacher";
+
 class CudaLibraries : public testing::SdxlRun {
  protected:
   /// Lines of shapes that were shown: "product …", "convolution …", "attention …"; refused ones say so.
@@ -53,8 +56,7 @@ TEST_F(CudaLibraries, take_every_shape_of_sdxl_to_ssd_1b_at_1024_pixels_forward_
 TEST_F(CudaLibraries, take_every_shape_of_the_emoji_teacher) {
   for (const char* precision : {"f32", "bf16"}) {
     const CommandResult result =
-        testing::run_command({ESPALIER_BUILD_DIR "/bin/espalier", "inspect", ESPALIER_SOURCE_DIR "/examples/emoji/teacher",
-                              "--explain", "--plugin", ESPALIER_BUILD_DIR "/test_plugins/cuda_libraries.esp.so", "--backend",
+        testing::run_command({testing::kEspalier, "inspect", kEmojiTeacher, "--explain", "--plugin", kLibraries, "--backend",
                               "cuda", "--device", "libraries", "--precision", precision},
                              environment());
     ASSERT_EQ(result.exit_code, 0) << result.err;

@@ -13,8 +13,8 @@ using testing::DistillRun;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kOnCuda{"--plugin", ESPALIER_BUILD_DIR "/test_plugins/cuda_double.esp.so", "--backend", "cuda",
-                                       "--no-report"};
+const std::string kDouble = ESPALIER_BUILD_DIR "/test_plugins/cuda_double.esp.so";
+const std::vector<std::string> kOnCuda{"--plugin", kDouble, "--backend", "cuda", "--no-report"};
 
 std::vector<std::string> on_cuda(std::vector<std::string> more) {
   more.insert(more.end(), kOnCuda.begin(), kOnCuda.end());

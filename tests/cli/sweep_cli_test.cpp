@@ -169,7 +169,7 @@ TEST(SweepCli, a_joiner_that_lacks_a_plugin_stops_and_fails_no_trial) {
   ASSERT_EQ(sweep(run, "s.toml", "out", {"--launcher", "command", "--command", "false {command}"}).exit_code, 1);
   ASSERT_EQ(sweep(run, "s.toml", "", {"--dry-run"}).exit_code, 0);
   std::filesystem::create_directories(run.path("bin"));
-  std::filesystem::copy_file(ESPALIER_BUILD_DIR "/bin/espalier", run.path("bin/espalier"));
+  std::filesystem::copy_file(kEspalier, run.path("bin/espalier"));
   const CommandResult joiner =
       run_command({run.path("bin/espalier").string(), "work", run.path("out").string(), "--backend", "reference"});
   EXPECT_EQ(joiner.exit_code, 2);
@@ -220,9 +220,8 @@ TEST(SweepCli, a_second_controller_is_refused_and_changes_nothing) {
   other.replace(other.find("1e-4]"), 5, "1e-5]");
   run.write("t.toml", other);
   const std::string before = run.bytes("out/list.jsonl");
-  const CommandResult second =
-      run_command({"/usr/bin/flock", run.path("out/state/controller").string(), ESPALIER_BUILD_DIR "/bin/espalier", "sweep",
-                   run.path("t.toml").string(), "--out", run.path("out").string(), "--extend"});
+  const CommandResult second = run_command({"/usr/bin/flock", run.path("out/state/controller").string(), kEspalier, "sweep",
+                                            run.path("t.toml").string(), "--out", run.path("out").string(), "--extend"});
   EXPECT_EQ(second.exit_code, 2);
   EXPECT_THAT(second.err, HasSubstr("another espalier sweep looks after this folder"));
   EXPECT_EQ(run.bytes("out/list.jsonl"), before);

@@ -46,8 +46,7 @@ class SweepLaunch : public ::testing::Test {
   }
   CommandResult sweep(const std::string& out, std::vector<std::string> more,
                       const std::vector<std::string>& environment = {}) const {
-    std::vector<std::string> words{ESPALIER_BUILD_DIR "/bin/espalier", "sweep", run_.path("sweep.toml").string(), "--out",
-                                   run_.path(out).string()};
+    std::vector<std::string> words{kEspalier, "sweep", run_.path("sweep.toml").string(), "--out", run_.path(out).string()};
     words.insert(words.end(), more.begin(), more.end());
     return run_command(words, environment, 300);
   }
@@ -83,8 +82,7 @@ class SweepLaunch : public ::testing::Test {
 
   /// A sweep that goes on in the background.
   Child started(std::vector<std::string> more) const {
-    std::vector<std::string> words{ESPALIER_BUILD_DIR "/bin/espalier", "sweep", run_.path("sweep.toml").string(), "--out",
-                                   run_.path("out").string()};
+    std::vector<std::string> words{kEspalier, "sweep", run_.path("sweep.toml").string(), "--out", run_.path("out").string()};
     words.insert(words.end(), more.begin(), more.end());
     return Child(words, run_.path("controller.log"));
   }
@@ -203,7 +201,7 @@ TEST_F(SweepLaunch, a_slurm_array_completes_all_trials_and_a_second_look_submits
 TEST_F(SweepLaunch, who_stops_looking_leaves_the_job_and_who_looks_again_does_not_submit_it_twice) {
   slurm_.make("wait");
   const CommandResult left =
-      run_command({"/usr/bin/timeout", "--preserve-status", "-s", "INT", "12", ESPALIER_BUILD_DIR "/bin/espalier", "sweep",
+      run_command({"/usr/bin/timeout", "--preserve-status", "-s", "INT", "12", kEspalier, "sweep",
                    run_.path("sweep.toml").string(), "--out", run_.path("out").string(), "--launcher", "slurm"},
                   {slurm_.path_with_it()});
   EXPECT_EQ(left.exit_code, 3) << left.err;

@@ -20,7 +20,7 @@ std::string share(const std::string& values, const std::string& more = "") {
 }
 
 /// Runs kRates without and with [share].
-void expect_same_with(const DistillRun& run, const std::string& shared, std::vector<std::string> more = {"--jobs", "1"}) {
+void expect_same_with(const DistillRun& run, const std::string& shared, const std::vector<std::string>& more = {"--jobs", "1"}) {
   run.write("plain.toml", kRates);
   run.write("shared.toml", shared);
   const CommandResult plain = sweep(run, "plain.toml", "plain", more), with = sweep(run, "shared.toml", "shared", more);

@@ -25,6 +25,9 @@ struct CommandResult {
   uint64_t peak_rss_bytes = 0;
 };
 
+/// The program of the build tree.
+inline const std::string kEspalier = ESPALIER_BUILD_DIR "/bin/espalier";
+
 /// Starts `arguments[0]` with the rest as its arguments and waits for it. `environment`: NAME=value entries added to
 /// this process's own. A program that runs longer than `timeout_s` is killed (signal SIGKILL).
 inline CommandResult run_command(const std::vector<std::string>& arguments, const std::vector<std::string>& environment = {},
@@ -76,7 +79,7 @@ inline CommandResult run_command(const std::vector<std::string>& arguments, cons
 
 /// The binary of this build: run_espalier({"inspect", config}).
 inline CommandResult run_espalier(std::vector<std::string> arguments, const std::vector<std::string>& environment = {}) {
-  arguments.insert(arguments.begin(), ESPALIER_BUILD_DIR "/bin/espalier");
+  arguments.insert(arguments.begin(), kEspalier);
   return run_command(arguments, environment);
 }
 

@@ -28,15 +28,16 @@ class SdxlRun : public FolderTest {
   /// On the cuda backend of `plugin`, a file of the build tree's test_plugins.
   CommandResult dry_run(const std::string& plugin, std::vector<std::string> more,
                         const std::vector<std::string>& environment = {}) const {
-    std::vector<std::string> words{ESPALIER_BUILD_DIR "/bin/espalier",
+    const std::string recipe = ESPALIER_SOURCE_DIR "/examples/real-sdxl/ssd-1b-cuda.toml";
+    std::vector<std::string> words{kEspalier,
                                    "distill",
-                                   ESPALIER_SOURCE_DIR "/examples/real-sdxl/ssd-1b-cuda.toml",
+                                   recipe,
                                    "--set",
                                    "teacher.model=" + (folder_ / "sdxl").string(),
                                    "--set",
                                    "data.path=" + (folder_ / "cache").string(),
                                    "--plugin",
-                                   ESPALIER_BUILD_DIR "/test_plugins/" + plugin,
+                                   std::string(ESPALIER_BUILD_DIR "/test_plugins/") + plugin,
                                    "--backend",
                                    "cuda",
                                    "--dry-run"};

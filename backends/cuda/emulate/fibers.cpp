@@ -246,9 +246,9 @@ class Block {
   std::vector<unsigned> turn_;  // exchanges of each warp so far
   std::map<const void*, std::vector<unsigned char>> shared_;
   ctx::fiber main_;
-  void* main_fake_ = nullptr;
-  const void* main_stack_ = nullptr;
-  size_t main_bytes_ = 0;
+  [[maybe_unused]] void* main_fake_ = nullptr;  // these three for the sanitizer
+  [[maybe_unused]] const void* main_stack_ = nullptr;
+  [[maybe_unused]] size_t main_bytes_ = 0;
   std::vector<int> idle_;
   std::vector<std::unique_ptr<Fiber>> fibers_;  // last: they are unwound while the rest is there
 };

@@ -5,6 +5,7 @@
 
 #include "backends/cuda/emulate/fibers.h"
 
+// NOLINTBEGIN(bugprone-reserved-identifier, bugprone-macro-parentheses): the names are CUDA's, and a type stands alone
 #define __global__
 #define __device__
 #define __host__
@@ -24,6 +25,7 @@ using dim3 = espalier::cuda::emulate::Extent3;
 #define ESP_SHARED(type, name, count) \
   static const char name##_slot = 0;  \
   type* const name = static_cast<type*>(::espalier::cuda::emulate::shared(&name##_slot, sizeof(type) * (count)))
+// NOLINTEND(bugprone-reserved-identifier, bugprone-macro-parentheses)
 
 namespace espalier::cuda::emulate {
 

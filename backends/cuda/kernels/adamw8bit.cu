@@ -1,5 +1,6 @@
-// A block of threads for each block of 256 elements. The op's arithmetic is defined to the bit: every product and sum is rounded
-// by itself, here by intrinsics that no compiler joins, on the host because this file is compiled without contraction.
+// A block of threads takes sixteen blocks of 256 elements, one after another: the tables are read once for them. The op's
+// arithmetic is defined to the bit: every product and sum is rounded by itself, here by intrinsics that no compiler joins, on the
+// host because this file is compiled without contraction.
 
 #include "backends/cuda/kernels/adamw8bit.h"
 
@@ -8,7 +9,7 @@
 namespace espalier::cuda::kernels {
 namespace {
 
-constexpr unsigned kBlock = kAdamW8bitPart;
+constexpr unsigned kBlock = 256, kBlocks = kAdamW8bitPart / kBlock;
 
 #if defined(__CUDACC__)
 __device__ inline float times(float a, float b) { return __fmul_rn(a, b); }
@@ -44,26 +45,30 @@ struct AdamW8bitRule {
       without[i] = tables.without[i];
     }
     __syncthreads();
-    const int64_t i = static_cast<int64_t>(part) * kBlock + threadIdx.x;
-    const bool there = i < s.count;
-    float first = 0, second = 0;
-    if (there) {
-      const auto keep = static_cast<float>(1 - times(static_cast<double>(s.hyper[0]), o.weight_decay));
-      const float step = s.hyper[0] / s.hyper[2], root = 1 / sqrtf(s.hyper[3]), gradient = times(s.g[i], s.hyper[1]);
-      first = plus(times(o.beta1, times(with_sign[s.m[i]], s.m_scale[part])), times(o.rest1, gradient));
-      second = plus(times(o.beta2, times(without[s.v[i]], s.v_scale[part])), times(o.rest2, times(gradient, gradient)));
-      s.new_p[i] = plus(times(s.p[i], keep), -(times(step, first) / plus(times(sqrtf(second), root), o.eps)));
-    }
-    const float m_scale = block_reduce<kBlock>(fmaxf(0.0f, fabsf(first)), scratch, LargestNumber{});
-    const float v_scale = block_reduce<kBlock>(fmaxf(0.0f, second), scratch, LargestNumber{});
-    if (there) {
-      s.new_m[i] = static_cast<uint8_t>(nearest(with_sign + 256, m_scale > 0 ? first / m_scale : 0.0f));
-      const unsigned code = nearest(without + 256, v_scale > 0 ? second / v_scale : 0.0f);
-      s.new_v[i] = static_cast<uint8_t>(second > 0 && code == 0 ? 1 : code);
-    }
-    if (threadIdx.x == 0) {
-      s.new_m_scale[part] = m_scale;
-      s.new_v_scale[part] = v_scale;
+    const auto keep = static_cast<float>(1 - times(static_cast<double>(s.hyper[0]), o.weight_decay));
+    const float step = s.hyper[0] / s.hyper[2], root = 1 / sqrtf(s.hyper[3]), scale = s.hyper[1];
+    const int64_t first_block = static_cast<int64_t>(part) * kBlocks;
+    for (int64_t block = first_block; block < first_block + kBlocks && block * kBlock < s.count; ++block) {
+      const int64_t i = block * kBlock + threadIdx.x;
+      const bool there = i < s.count;
+      float first = 0, second = 0;
+      if (there) {
+        const float gradient = times(s.g[i], scale);
+        first = plus(times(o.beta1, times(with_sign[s.m[i]], s.m_scale[block])), times(o.rest1, gradient));
+        second = plus(times(o.beta2, times(without[s.v[i]], s.v_scale[block])), times(o.rest2, times(gradient, gradient)));
+        s.new_p[i] = plus(times(s.p[i], keep), -(times(step, first) / plus(times(sqrtf(second), root), o.eps)));
+      }
+      const float m_scale = block_reduce<kBlock>(fmaxf(0.0f, fabsf(first)), scratch, LargestNumber{});
+      const float v_scale = block_reduce<kBlock>(fmaxf(0.0f, second), scratch, LargestNumber{});
+      if (there) {
+        s.new_m[i] = static_cast<uint8_t>(nearest(with_sign + 256, m_scale > 0 ? first / m_scale : 0.0f));
+        const unsigned code = nearest(without + 256, v_scale > 0 ? second / v_scale : 0.0f);
+        s.new_v[i] = static_cast<uint8_t>(second > 0 && code == 0 ? 1 : code);
+      }
+      if (threadIdx.x == 0) {
+        s.new_m_scale[block] = m_scale;
+        s.new_v_scale[block] = v_scale;
+      }
     }
   }
 };
@@ -74,8 +79,8 @@ __global__ void __launch_bounds__(kBlock) adamw8bit_kernel(AdamW8bitRule rule, A
 
 void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState& state) {
   if (state.count == 0) return;
-  launch(stream, dim3{static_cast<unsigned>((state.count + kBlock - 1) / kBlock), 1, 1}, dim3{kBlock, 1, 1}, adamw8bit_kernel,
-         AdamW8bitRule{options, tables}, state);
+  launch(stream, dim3{static_cast<unsigned>((state.count + kAdamW8bitPart - 1) / kAdamW8bitPart), 1, 1}, dim3{kBlock, 1, 1},
+         adamw8bit_kernel, AdamW8bitRule{options, tables}, state);
 }
 void adamw8bit_many(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState* states,
                     const Chunk* chunks, unsigned count) {

@@ -19,7 +19,7 @@ struct AdamW8bitState {
   const float* hyper;  // as adamw's
   int64_t count;
 };
-inline constexpr int64_t kAdamW8bitPart = 256;  // elements of a chunk
+inline constexpr int64_t kAdamW8bitPart = 4096;  // elements of a chunk
 
 void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState& state);
 /// The same of many tensors; `states` and `chunks` in device memory.

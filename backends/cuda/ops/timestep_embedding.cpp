@@ -15,7 +15,7 @@ class TimestepEmbedding final : public Step {
         dim_(node.integer("dim")),
         cosine_first_(node.flag("flip_sin_to_cos")),
         slope_(static_cast<float>(-std::log(node.number("max_period")))),
-        divisor_(static_cast<float>(static_cast<double>(dim_ / 2) - node.number("freq_shift"))) {}
+        divisor_(static_cast<float>(static_cast<double>(dim_ >> 1) - node.number("freq_shift"))) {}
   void run(Device& device, const Operands& at) override {
     kernels::timestep_embedding(device.stream(), dtype_, data(device, at, 0, dtype_), static_cast<float*>(at.out[0]), n_, dim_,
                                 cosine_first_, slope_, divisor_);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What ptxas says of every kernel: registers, shared memory, spills, by GPU. Prints the table of backends/cuda/usage.txt.
 
-usage.py BUILD_FOLDER            prints it
-usage.py BUILD_FOLDER --check F  compares it with F: exit 1 with the difference, or where a kernel spills
+usage.py BUILD_FOLDER                     prints it
+usage.py BUILD_FOLDER --check F RELEASE   compares it with F: exit 1 with the difference, or where a kernel spills
 
 A row is a kernel with all its element types and variants: the most that any of them takes. Another release of nvcc allocates
-registers differently; the table names its own, and is made anew with it.
+registers differently: where F does not name RELEASE, only spills are looked for, and F is to be made anew.
 """
 import difflib
 import pathlib
@@ -66,10 +66,14 @@ def main():
     if not found:
         sys.exit(f"usage.py: no *.usage files in {sys.argv[1]}: build the target cuda first")
     lines, spilling = table(found)
-    if len(sys.argv) < 4:
+    if len(sys.argv) < 5:
         print("\n".join(lines))
         return
-    kept = [line for line in pathlib.Path(sys.argv[3]).read_text().splitlines() if not line.startswith("#")]
+    text = pathlib.Path(sys.argv[3]).read_text()
+    same_release = f"nvcc {sys.argv[4]} " in text
+    if not same_release:
+        print(f"{sys.argv[3]} is of another nvcc than {sys.argv[4]}: only spills are looked for")
+    kept = [line for line in text.splitlines() if not line.startswith("#")] if same_release else lines
     difference = list(difflib.unified_diff(kept, lines, sys.argv[3], "this build", lineterm=""))
     print("\n".join(difference))
     if spilling:
