@@ -1,5 +1,5 @@
 # Targets are rooms: espalier_room(ir SOURCES … LINK …) makes the static library `espalier_ir`.
-# Plugins are one shared library each: espalier_add_plugin(name SOURCES … [LINK …]).
+# Plugins are one shared library each: espalier_own_plugin(name SOURCES … [LINK …]).
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -39,16 +39,14 @@ function(espalier_room name)
   target_link_libraries(espalier_${name} PUBLIC ${ROOM_LINK} PRIVATE espalier_flags ${ROOM_PRIVATE})
 endfunction()
 
-# One exported symbol (version script), no undefined symbols, every symbol bound at load, the suffix .esp.so.
-function(espalier_add_plugin name)
-  cmake_parse_arguments(PLUGIN "" "" "SOURCES;LINK" ${ARGN})
-  add_library(${name} MODULE ${PLUGIN_SOURCES})
-  target_link_libraries(${name} PRIVATE espalier_sdk espalier_flags ${PLUGIN_LINK})
-  target_compile_options(${name} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
-  target_link_options(${name} PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/plugin.map)
-  if(NOT ESPALIER_SANITIZE)
-    target_link_options(${name} PRIVATE -Wl,-z,defs)
+include(${CMAKE_CURRENT_LIST_DIR}/EspalierPlugin.cmake)
+
+# A plugin of this tree: with our flags, where the build tree's program looks, and installed beside it.
+function(espalier_own_plugin name)
+  espalier_add_plugin(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE espalier_flags)
+  set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${ESPALIER_PLUGIN_DIR})
+  if(ESPALIER_PLUGIN_DIR STREQUAL "${CMAKE_BINARY_DIR}/plugins")
+    install(TARGETS ${name} LIBRARY DESTINATION lib/espalier/plugins)
   endif()
-  set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".esp.so" LIBRARY_OUTPUT_DIRECTORY ${ESPALIER_PLUGIN_DIR}
-    LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/plugin.map)
 endfunction()
