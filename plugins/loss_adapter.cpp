@@ -98,18 +98,6 @@ struct Terms {
   }
 };
 
-// The pairs that the component's parameter of that kind asks for.
-distill::PairsRequest pairs_of(const ParamValues& params) {
-  for (const esp_param_value& value : params.values()) {
-    if (value.kind != ESP_PARAM_PAIRS) continue;
-    distill::PairsRequest request{.wanted = true, .granularity = std::string(view(value.string_value))};
-    for (uint64_t i = 0; i + 1 < value.string_count; i += 2)
-      request.listed.push_back({std::string(view(value.strings[i])), std::string(view(value.strings[i + 1]))});
-    return request;
-  }
-  return {};
-}
-
 class PluginLoss final : public distill::LossStrategy {
  public:
   PluginLoss(const Component& component, const ParamValues& params)
@@ -163,6 +151,26 @@ class PluginLoss final : public distill::LossStrategy {
 };
 
 }  // namespace
+
+distill::PairsRequest pairs_of(const ParamValues& params) {
+  for (const esp_param_value& value : params.values()) {
+    if (value.kind != ESP_PARAM_PAIRS) continue;
+    distill::PairsRequest request{.wanted = true, .granularity = std::string(view(value.string_value))};
+    for (uint64_t i = 0; i + 1 < value.string_count; i += 2)
+      request.listed.push_back({std::string(view(value.strings[i])), std::string(view(value.strings[i + 1]))});
+    return request;
+  }
+  return {};
+}
+
+const std::vector<ParamSpec>& text_loss_params() {
+  static const std::vector<ParamSpec> specs{{.kind = ESP_PARAM_PAIRS,
+                                             .name = "pairs",
+                                             .doc = "a granularity, or pairs of block paths",
+                                             .default_string = "sub-block",
+                                             .choices = {}}};
+  return specs;
+}
 
 std::unique_ptr<distill::LossStrategy> make_loss(const Component& component, const ParamValues& params) {
   return std::make_unique<PluginLoss>(component, params);

@@ -1,6 +1,11 @@
 #include "core/cli/recipe_plugins.h"
 
+#include <filesystem>
+
 #include "core/base/error.h"
+#include "core/base/files.h"
+#include "core/base/text.h"
+#include "core/distill/text_loss.h"
 #include "core/report/report.h"
 #include "plugins/loss_adapter.h"
 #include "plugins/prune_adapter.h"
@@ -9,7 +14,10 @@ namespace espalier::cli {
 
 RecipePlugins::RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors) {
   for (const train::LossSpec& loss : recipe.losses)
-    add(plugins::kLossKind, loss.plugin, train::loss_host_keys(), recipe, registry, errors);
+    if (loss.plugin.file.empty())
+      add(plugins::kLossKind, loss.plugin, train::loss_host_keys(), recipe, registry, errors);
+    else
+      add_text(loss.plugin, train::loss_host_keys(), recipe, errors);
   for (const train::StageSpec& stage : recipe.stages)
     if (stage.prune) add(plugins::kPruneKind, *stage.prune, train::prune_host_keys(), recipe, registry, errors);
 }
@@ -27,12 +35,29 @@ void RecipePlugins::add(std::string_view kind, const train::PluginUse& use, cons
   }
 }
 
+void RecipePlugins::add_text(const train::PluginUse& use, const std::vector<std::string>& host_keys, const train::Recipe& recipe,
+                             ErrorList& errors) {
+  if (!std::filesystem::is_regular_file(use.file)) return;  // reported by the recipe's reader
+  const std::string text = read_text(use.file);
+  static const std::vector<plugins::ParamSpec> none;
+  const auto& specs = distill::compares_features(text) ? plugins::text_loss_params() : none;
+  plugins::ParamValues params = plugins::resolve_params(specs, {use.table, recipe.file.string(), host_keys, {}}, use.id, errors);
+  try {
+    distill::text_loss(text, use.file.string(), {});  // its faults, before anything runs
+  } catch (const UserError& error) {
+    errors.add(error.what());
+  }
+  uses_.emplace(use.table, Use{nullptr, std::move(params), text});
+}
+
 train::Services services_of_run(CommandContext& context, const std::shared_ptr<const RecipePlugins>& plugins,
                                 std::shared_ptr<lower::Backend> backend) {
   train::Services services;
   services.backend = std::move(backend);
   services.make_loss = [plugins](const train::PluginUse& use) {
-    return plugins::make_loss(*plugins->of(use).component, plugins->of(use).params);
+    const RecipePlugins::Use& found = plugins->of(use);
+    if (found.component == nullptr) return distill::text_loss(found.text, use.file.string(), plugins::pairs_of(found.params));
+    return plugins::make_loss(*found.component, found.params);
   };
   services.make_pruner = [plugins](const train::PluginUse& use) {
     return plugins::make_pruner(*plugins->of(use).component, plugins->of(use).params);

@@ -18,12 +18,15 @@ class RecipePlugins {
   RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors);
 
   struct Use {
-    const plugins::Component* component;
+    const plugins::Component* component;  // null: a loss as text
     plugins::ParamValues params;
+    std::string text = {};
   };
   const Use& of(const train::PluginUse& use) const { return uses_.at(use.table); }
 
  private:
+  void add_text(const train::PluginUse& use, const std::vector<std::string>& host_keys, const train::Recipe& recipe,
+                ErrorList& errors);
   void add(std::string_view kind, const train::PluginUse& use, const std::vector<std::string>& host_keys,
            const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors);
   std::map<const toml::table*, Use> uses_;

@@ -19,7 +19,10 @@ constexpr size_t kMaxFaults = 50;
 
 class Parser : private Reader {
  public:
-  Parser(std::string_view text, const OpLookup& ops, std::string_view file) : Reader(text), ops_(ops), file_(file) {}
+  /// `inputs`: null where the text has types.
+  Parser(std::string_view text, const OpLookup& ops, std::string_view file,
+         const std::map<std::string, TensorType>* inputs = nullptr)
+      : Reader(text), ops_(ops), file_(file), inputs_(inputs) {}
 
   std::vector<Graph> run() {
     std::vector<Graph> graphs;
@@ -140,9 +143,19 @@ class Parser : private Reader {
     return std::nullopt;
   }
 
-  void judge(const Statement& s) {
+  void judge(Statement s) {
     std::optional<size_t> index;
-    if (s.types.size() != s.results.size()) {
+    if (inputs_ != nullptr && s.op.text == "param") {
+      record(s.op, "there are no parameters of a model here");
+    } else if (inputs_ != nullptr && s.op.text == "constant") {
+      s.types = {f32(s.numbers.size() == 1 ? Shape({}) : Shape({static_cast<int64_t>(s.numbers.size())}))};
+      if (s.numbers.empty())
+        record(s.op, "a constant has at least one number");
+      else
+        index = append(NodeKind::kConstant, s);
+    } else if (inputs_ != nullptr) {
+      index = append_op(s);
+    } else if (s.types.size() != s.results.size()) {
       record(s.type_places.front(),
              std::to_string(s.types.size()) + " types for " + std::to_string(s.results.size()) + " results");
     } else if (s.op.text == "param" || s.op.text == "constant") {
@@ -179,8 +192,21 @@ class Parser : private Reader {
     const Token name = expect(TokenKind::kValue, "an input such as '%x: f32[2,4]'");
     s.label = name;
     if (peek().kind == TokenKind::kString) s.label = take();
-    expect(":");
-    s.types.push_back(type());
+    if (inputs_ != nullptr) {
+      if (at_punct(":")) throw Fault{peek(), "no types are written here: they follow from the model"};
+      const auto known = inputs_->find(s.label.text);
+      if (known == inputs_->end()) {
+        std::vector<std::string> names;
+        for (const auto& [input, type] : *inputs_) names.push_back(input);
+        record(s.label, "there is no input '" + printable(s.label.text) + "'" + did_you_mean(s.label.text, names) +
+                            "; there are " + join(names, ", "));
+        return define(name, Value{});
+      }
+      s.types.push_back(known->second);
+    } else {
+      expect(":");
+      s.types.push_back(type());
+    }
     tags(s);
     claim_label(s.label, NodeKind::kInput, s.label.text);
     const size_t index = append(NodeKind::kInput, s);
@@ -221,6 +247,11 @@ class Parser : private Reader {
       while (accept(","));
     }
     expect_line_end();
+    if (inputs_ != nullptr) {
+      for (const Token& name : names)
+        if (const std::optional<Value> value = resolve(name); value && value->present()) graph_->add_output(name.text, *value);
+      return;
+    }
     if (names.size() != declared.size())
       throw Fault{
           word, "the graph declares " + std::to_string(declared.size()) + " outputs and returns " + std::to_string(names.size())};
@@ -248,8 +279,11 @@ class Parser : private Reader {
       input();
     }
     expect(")");
-    expect("->");
-    const std::vector<Declared> declared = outputs();
+    std::vector<Declared> declared;
+    if (inputs_ == nullptr) {
+      expect("->");
+      declared = outputs();
+    }
     expect("{");
     for (bool has_returned = false;;) {
       leave_line();
@@ -272,7 +306,7 @@ class Parser : private Reader {
           returned(declared);
         } else {
           names = results();
-          judge(statement(names));
+          judge(statement(names, inputs_ == nullptr));
         }
       } catch (const Fault& fault) {
         record(fault);
@@ -285,6 +319,7 @@ class Parser : private Reader {
 
   const OpLookup& ops_;
   std::string_view file_;
+  const std::map<std::string, TensorType>* inputs_;
   ErrorList faults_;
   Graph* graph_ = nullptr;
   std::unordered_map<std::string, Known> known_;
@@ -297,12 +332,22 @@ std::vector<Graph> parse_all(std::string_view text, const OpLookup& ops, std::st
   return Parser(text, ops, file).run();
 }
 
-Graph parse(std::string_view text, const OpLookup& ops, std::string_view file) {
-  std::vector<Graph> graphs = parse_all(text, ops, file);
+namespace {
+
+Graph only(std::vector<Graph> graphs, std::string_view file) {
   if (graphs.size() == 1) return std::move(graphs.front());
   throw UserError(
       std::string(file) + ":1:1: " +
       (graphs.empty() ? std::string("no graph here") : std::to_string(graphs.size()) + " graphs, expected exactly one"));
+}
+
+}  // namespace
+
+Graph parse(std::string_view text, const OpLookup& ops, std::string_view file) { return only(parse_all(text, ops, file), file); }
+
+Graph parse_untyped(std::string_view text, const OpLookup& ops, const std::map<std::string, TensorType>& inputs,
+                    std::string_view file) {
+  return only(Parser(text, ops, file, &inputs).run(), file);
 }
 
 }  // namespace espalier

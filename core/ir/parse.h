@@ -1,6 +1,7 @@
 #pragma once
 // Reads graphs from their text (print.h shows the form).
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,12 @@ namespace espalier {
 /// unknown ops, attributes and values come with the nearest known names.
 /// Cost: linear in the text.
 std::vector<Graph> parse_all(std::string_view text, const OpLookup& ops, std::string_view file = "<text>");
+
+/// One graph in text without types, for inputs of any shape: `graph @name(%a, %b) { %c = sub %a, %b … return %c }`. Inputs are
+/// some of those in `inputs`, by name; what ops make follows from them; a constant of one number is an f32 scalar. An output has
+/// the name of its value. Errors: as parse_all.
+Graph parse_untyped(std::string_view text, const OpLookup& ops, const std::map<std::string, TensorType>& inputs,
+                    std::string_view file = "<text>");
 
 /// As `parse_all`, for text that must hold exactly one graph.
 Graph parse(std::string_view text, const OpLookup& ops, std::string_view file = "<text>");

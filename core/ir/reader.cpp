@@ -158,7 +158,7 @@ std::vector<Token> Reader::results() {
   return names;
 }
 
-Statement Reader::statement(std::vector<Token> results) {
+Statement Reader::statement(std::vector<Token> results, bool typed) {
   Statement s;
   s.results = std::move(results);
   expect("=");
@@ -186,11 +186,15 @@ Statement Reader::statement(std::vector<Token> results) {
       expect("}");
     }
   }
-  expect(":");
-  do {
-    s.type_places.push_back(peek());
-    s.types.push_back(type());
-  } while (accept(","));
+  if (typed) {
+    expect(":");
+    do {
+      s.type_places.push_back(peek());
+      s.types.push_back(type());
+    } while (accept(","));
+  } else if (at_punct(":")) {
+    throw Fault{peek(), "no types are written here: they follow from the model"};
+  }
   tags(s);
   expect_line_end();
   return s;

@@ -64,8 +64,8 @@ class Reader {
   void tags(Statement& s);
   /// Names before the `=`.
   std::vector<Token> results();
-  /// The rest of the line.
-  Statement statement(std::vector<Token> results);
+  /// The rest of the line; without types where they are not `typed`.
+  Statement statement(std::vector<Token> results, bool typed = true);
 
  private:
   std::vector<Token> tokens_;

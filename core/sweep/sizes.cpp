@@ -92,6 +92,8 @@ std::map<std::string, std::string> inputs_of(const Opened& opened) {
   if (recipe.student) paths["student"] = recipe.student->string();
   for (size_t i = 0; i < recipe.stages.size(); ++i)
     if (recipe.stages[i].teacher) paths[train::name_of_stage_teacher(i)] = recipe.stages[i].teacher->string();
+  for (size_t i = 0; i < recipe.losses.size(); ++i)
+    if (const auto& file = recipe.losses[i].plugin.file; !file.empty()) paths[train::name_of_loss_text(i)] = file.string();
   std::string& data = paths["data"] = recipe.data.path.string();
   for (const fs::path& file : recipe.data.files) data += (data.empty() ? "" : ", ") + file.string();
   std::map<std::string, std::string> inputs;

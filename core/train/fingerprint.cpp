@@ -33,6 +33,8 @@ std::string of_data(const DataSpec& data) {
 
 std::string name_of_stage_teacher(size_t stage) { return "the teacher of stage " + std::to_string(stage); }
 
+std::string name_of_loss_text(size_t loss) { return "the text of loss " + std::to_string(loss); }
+
 std::map<std::string, std::string> fingerprints_of(const Recipe& recipe, const Models& models) {
   std::map<std::string, std::string> prints{{"data", of_data(recipe.data)}};
   if (models.teacher && models.teacher->weights) prints["teacher"] = of_tensors(*models.teacher->weights);
@@ -42,6 +44,8 @@ std::map<std::string, std::string> fingerprints_of(const Recipe& recipe, const M
     const std::optional<model::Model> teacher = teacher_of(recipe, models, stage);
     if (teacher && teacher->weights) prints[name_of_stage_teacher(stage)] = of_tensors(*teacher->weights);
   }
+  for (size_t i = 0; i < recipe.losses.size(); ++i)
+    if (const auto& file = recipe.losses[i].plugin.file; !file.empty()) prints[name_of_loss_text(i)] = sha256_of_file(file);
   return prints;
 }
 

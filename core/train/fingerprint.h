@@ -8,13 +8,14 @@
 
 namespace espalier::train {
 
-/// "the teacher of stage 2".
+/// "the teacher of stage 2", "the text of loss 1".
 std::string name_of_stage_teacher(size_t stage);
+std::string name_of_loss_text(size_t loss);
 
-/// Name → sha256: "teacher", "student" (of [student]), "the teacher of stage 2", "data". Weights count with the name, type, shape
-/// and the 64 bytes at either end of every tensor, a cache with its index, replayed batches as weights do: enough to notice
-/// another model, other weights of the same model, or a cache that was made anew, without reading gigabytes. Cost: two pages of
-/// each tensor. Errors: UserError of files that cannot be opened.
+/// Name → sha256: "teacher", "student" (of [student]), "the teacher of stage 2", "the text of loss 1", "data". Weights count with
+/// the name, type, shape and the 64 bytes at either end of every tensor, a cache with its index, replayed batches as weights do:
+/// enough to notice another model, other weights of the same model, or a cache that was made anew, without reading gigabytes.
+/// Cost: two pages of each tensor. Errors: UserError of files that cannot be opened.
 std::map<std::string, std::string> fingerprints_of(const Recipe& recipe, const Models& models);
 
 }  // namespace espalier::train

@@ -15,6 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kFile = "file:";
+
 constexpr double kMostWeight = 1e9;  // of a loss and of a term
 
 class Reader {
@@ -189,6 +191,17 @@ class Reader {
                                          each.theirs, noise->file.string(), each.ours));
   }
 
+  /// A loss as text: its path becomes absolute, for the resolved recipe too.
+  void text_loss(io::TomlReader& reader, const toml::table& table, PluginUse& use) {
+    const std::string given = use.id.substr(kFile.size());
+    toml::node& node = *const_cast<toml::table&>(table).get("use");  // the recipe's own copy
+    use.file = absolute(given, node);
+    if (!fs::is_regular_file(use.file))
+      reader.fault("use", "'" + printable(given) + "' is not there (looked for " + use.file.string() + ")");
+    use.id = std::string(kFile) + use.file.string();
+    *node.as_string() = use.id;
+  }
+
   void losses() {
     const std::vector<Table> rows = top_.tables("loss");
     if (rows.empty()) errors_.add(file_ + ": recipe has no [[loss]]; begin with use = \"espalier.loss.task\"");
@@ -197,7 +210,8 @@ class Reader {
       io::TomlReader reader(*rows[i], file_, "[[loss]] " + std::to_string(i), errors_);
       LossSpec loss;
       reader.require("use");
-      loss.plugin = {reader.string("use").value_or(""), rows[i], reader.place("use")};
+      loss.plugin = {reader.string("use").value_or(""), rows[i], reader.place("use"), {}};
+      if (loss.plugin.id.starts_with(kFile)) text_loss(reader, *rows[i], loss.plugin);
       loss.name = reader.string("name").value_or("");
       const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
       if (std::any_of(loss.name.begin(), loss.name.end(), is_control))
@@ -344,7 +358,7 @@ class Reader {
     if (const Table prune = reader.table("prune")) {
       io::TomlReader inner(*prune, file_, "prune", errors_);
       inner.require("use");
-      stage.prune = PluginUse{inner.string("use").value_or(""), prune, inner.place("use")};
+      stage.prune = PluginUse{inner.string("use").value_or(""), prune, inner.place("use"), {}};
       if (!recipe_.teacher && !recipe_.student) inner.fault("use", "there is no [teacher] to prune");
     }
     stage.teacher = path_at(reader, table, "teacher");

@@ -22,6 +22,8 @@ struct PluginUse {
   std::string id;
   const toml::table* table = nullptr;  // in Recipe::root
   std::string place;                   // file:line:column of the id
+  /// Of `use = "file:my_loss.eir"`: the path, absolute. Empty: `id` is a plugin's.
+  std::filesystem::path file;
 };
 
 /// A [[loss]].
