@@ -18,8 +18,9 @@ class DeviceArray {
  public:
   /// `now` in device memory.
   const T* on(Device& device, const std::vector<T>& now) {
-    if (memory_ && now.size() == held_.size() && std::memcmp(now.data(), held_.data(), now.size() * sizeof(T)) == 0)
-      return static_cast<const T*>(memory_->data());
+    const bool same =
+        now.size() == held_.size() && (now.empty() || std::memcmp(now.data(), held_.data(), now.size() * sizeof(T)) == 0);
+    if (memory_ && same) return static_cast<const T*>(memory_->data());
     device.note_upload();
     memory_ = device.allocate(now.size() * sizeof(T));
     device.seam().upload(memory_->data(), now.data(), now.size() * sizeof(T));
