@@ -143,18 +143,25 @@ class Parser : private Reader {
     return std::nullopt;
   }
 
+  /// Of a text without types. Nullopt after recording a fault.
+  std::optional<size_t> append_untyped(Statement& s) {
+    if (s.op.text == "param") {
+      record(s.op, "there are no parameters of a model here");
+      return std::nullopt;
+    }
+    if (s.op.text != "constant") return append_op(s);
+    if (s.numbers.empty()) {
+      record(s.op, "a constant has at least one number");
+      return std::nullopt;
+    }
+    s.types = {f32(s.numbers.size() == 1 ? Shape({}) : Shape({static_cast<int64_t>(s.numbers.size())}))};
+    return append(NodeKind::kConstant, s);
+  }
+
   void judge(Statement s) {
     std::optional<size_t> index;
-    if (inputs_ != nullptr && s.op.text == "param") {
-      record(s.op, "there are no parameters of a model here");
-    } else if (inputs_ != nullptr && s.op.text == "constant") {
-      s.types = {f32(s.numbers.size() == 1 ? Shape({}) : Shape({static_cast<int64_t>(s.numbers.size())}))};
-      if (s.numbers.empty())
-        record(s.op, "a constant has at least one number");
-      else
-        index = append(NodeKind::kConstant, s);
-    } else if (inputs_ != nullptr) {
-      index = append_op(s);
+    if (inputs_ != nullptr) {
+      index = append_untyped(s);
     } else if (s.types.size() != s.results.size()) {
       record(s.type_places.front(),
              std::to_string(s.types.size()) + " types for " + std::to_string(s.results.size()) + " results");
