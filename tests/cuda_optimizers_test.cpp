@@ -164,5 +164,67 @@ TEST(CudaOptimizers, tensors_without_elements_are_taken) {
     expect_reference(c, cuda);
 }
 
+/// Every result of `graph` on `backend`, as bytes; operands as a seed gives them.
+std::vector<std::vector<std::byte>> run_graph(const Graph& graph, const std::shared_ptr<lower::Backend>& backend) {
+  exec::Executor executor(lower::lower(std::make_shared<Graph>(graph), {.backend = backend.get(), .strict = true}), backend,
+                          nullptr, {.progress = false});
+  std::vector<std::vector<std::byte>> inputs, outputs;
+  std::vector<const void*> in;
+  std::vector<void*> out;
+  for (Value v : graph.inputs()) {
+    const TensorType& type = graph.type(v);
+    const bool hyper = graph.def(v).label == "hyper";
+    inputs.push_back(to_bytes(
+        type.dtype, hyper ? std::vector<double>{1e-3, 0.7, 0.1, 0.01} : random_tensor(type, Fill::kPositive, 3, inputs.size())));
+    in.push_back(inputs.back().data());
+  }
+  for (const Output& output : graph.outputs()) outputs.emplace_back(graph.type(output.value).bytes());
+  for (auto& bytes : outputs) out.push_back(bytes.data());
+  executor.run(in, out);
+  return outputs;
+}
+
+/// An update of a tensor of `count` elements and its gradient's norm, appended under `name`.
+void append_update(Builder& b, int64_t count, const std::string& name, Value hyper, Value decay) {
+  const TensorType of = f32({count});
+  const Value p = b.input(name + "p", of), g = b.input(name + "g", of), m = b.input(name + "m", of), v = b.input(name + "v", of);
+  b.output(name + "norm", b.op(*ops::find("squared_norm"), {g}));
+  const std::vector<Value> now = b.ops(*ops::find("adamw"), {p, g, m, v, hyper});
+  for (size_t i = 0; i < now.size(); ++i) b.output(name + std::to_string(i), now[i]);
+  b.output(name + "average", b.op(*ops::find("ema"), {b.input(name + "a", of), now[0], decay}));
+}
+
+TEST(CudaOptimizers, many_tensors_at_once_get_the_bits_that_each_gets_alone_whatever_the_order_of_threads) {
+  const std::vector<int64_t> counts{1, 3, 255, 1024, 1025, 2049, 4096, 9001};
+  const auto graph_of = [](const std::vector<int64_t>& sizes) {
+    Graph graph;
+    Builder b(graph);
+    const Value hyper = b.input("hyper", f32({4})), decay = b.input("decay", f32({1}));
+    for (size_t i = 0; i < sizes.size(); ++i) append_update(b, sizes[i], "t" + std::to_string(i) + ".", hyper, decay);
+    return graph;
+  };
+  const Graph graph = graph_of(counts);
+  const auto cuda = open_backend("cuda", {}, kCudaDouble);
+  const auto together = run_graph(graph, cuda);
+  setenv("ESPALIER_EMULATE_ORDER", "11", 1);
+  const auto shuffled = run_graph(graph, open_backend("cuda", {}, kCudaDouble));
+  unsetenv("ESPALIER_EMULATE_ORDER");
+  EXPECT_EQ(together, shuffled);
+  const auto cpu = run_graph(graph, open_backend("cpu", {"threads=1"}));
+  ASSERT_EQ(together.size(), cpu.size());
+  for (size_t i = 0; i < cpu.size(); ++i) {
+    const auto a = to_doubles(DType::kF32, together[i]), b = to_doubles(DType::kF32, cpu[i]);
+    for (size_t k = 0; k < a.size(); ++k)
+      ASSERT_NEAR(a[k], b[k], 2e-6 * (1 + std::abs(b[k]))) << graph.outputs()[i].name << ' ' << k;
+  }
+  // In f32 a partition that has anything else in it runs its calls one by one: a negated scalar is enough.
+  Graph apart = graph_of(counts);
+  Builder b(apart);
+  b.output("else", b.op(*ops::find("neg"), {apart.find_input("decay")}));
+  auto alone = run_graph(apart, cuda);
+  alone.pop_back();
+  EXPECT_EQ(together, alone);
+}
+
 }  // namespace
 }  // namespace espalier

@@ -7,41 +7,38 @@ namespace {
 
 using lower::Space;
 
-constexpr uint64_t kAlignment = 256;   // of device memory: what vector loads and the libraries ask for at most
 constexpr uint64_t kSmall = 64 << 10;  // bytes of an output from which on a copy of its own is no loss
-
-uint64_t rounded(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 }  // namespace
 
 Staging::Staging(const lower::CallList& list, lower::Backend& backend, const std::vector<const void*>& constants,
                  OnDevice on_device)
     : list_(list), backend_(backend), on_device_(std::move(on_device)) {
-  const auto bytes_of = [&](Value value) { return list.graph->type(value).bytes(); };
+  const auto size = [&](Value value) { return list.graph->type(value).bytes(); };
   uint64_t bytes = 0;
   for (size_t i = 0; i < list.inputs.size(); ++i)
-    if (!on_device_.input(i)) bytes += rounded(bytes_of(list.inputs[i]));
+    if (!on_device_.input(i)) bytes += Staging::bytes_of(size(list.inputs[i]));
   for (size_t i = 0; i < list.outputs.size(); ++i)
-    if (!on_device_.output(i)) bytes += rounded(bytes_of(list.outputs[i]));
-  for (Value value : list.constants) bytes += rounded(bytes_of(value));
+    if (!on_device_.output(i)) bytes += Staging::bytes_of(size(list.outputs[i]));
+  for (Value value : list.constants) bytes += Staging::bytes_of(size(value));
   memory_ = backend.allocate(bytes);
   auto* next = static_cast<char*>(memory_->data());
   const auto take = [&](Value value) {
     char* data = next;
-    next += rounded(bytes_of(value));
+    next += Staging::bytes_of(size(value));
     return data;
   };
   for (size_t i = 0; i < list.inputs.size(); ++i) inputs_.push_back(on_device_.input(i) ? nullptr : take(list.inputs[i]));
   outputs_.assign(list.outputs.size(), nullptr);
   for (size_t i = 0; i < list.outputs.size(); ++i)
-    if (!on_device_.output(i) && bytes_of(list.outputs[i]) > kSmall) outputs_[i] = take(list.outputs[i]);
+    if (!on_device_.output(i) && size(list.outputs[i]) > kSmall) outputs_[i] = take(list.outputs[i]);
   small_begin_ = next;
   for (size_t i = 0; i < list.outputs.size(); ++i)
-    if (!on_device_.output(i) && bytes_of(list.outputs[i]) <= kSmall) outputs_[i] = take(list.outputs[i]);
+    if (!on_device_.output(i) && size(list.outputs[i]) <= kSmall) outputs_[i] = take(list.outputs[i]);
   small_.resize(static_cast<size_t>(next - small_begin_));
   for (size_t i = 0; i < list.constants.size(); ++i) {
     char* data = take(list.constants[i]);
-    backend.copy(data, constants[i], bytes_of(list.constants[i]));
+    backend.copy(data, constants[i], size(list.constants[i]));
     constants_.push_back(data);
   }
 }

@@ -20,6 +20,9 @@ struct OnDevice {
 /// Buffers for one call list, all of one allocation. Where the host reads the device's memory there is none of this.
 class Staging {
  public:
+  /// What one input, output or constant of so many bytes takes: rounded to what vector loads and libraries ask for at most.
+  static uint64_t bytes_of(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
+
   /// Uploads `constants`, in the list's order.
   Staging(const lower::CallList& list, lower::Backend& backend, const std::vector<const void*>& constants, OnDevice on_device);
   ~Staging();

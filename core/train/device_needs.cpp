@@ -1,18 +1,11 @@
 #include "core/train/device_needs.h"
 
+#include "core/exec/staging.h"
 #include "core/model/model.h"
 #include "core/train/joint.h"
 #include "core/train/step.h"
 
 namespace espalier::train {
-namespace {
-
-constexpr uint64_t kAlignment = 256;  // as exec::Staging lays them out
-
-uint64_t rounded(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
-}  // namespace
-
 void DeviceParams::add(const lower::CallList& list) {
   for (Value param : list.params) {
     const TensorType& type = list.graph->type(param);
@@ -22,7 +15,7 @@ void DeviceParams::add(const lower::CallList& list) {
 
 uint64_t DeviceParams::bytes() const {
   uint64_t sum = 0;
-  for (const auto& [key, bytes] : copies_) sum += rounded(bytes);
+  for (const auto& [key, bytes] : copies_) sum += exec::Staging::bytes_of(bytes);
   return sum;
 }
 
@@ -34,10 +27,10 @@ uint64_t staged_bytes(const lower::CallList& list, const model::BlockTree& stude
   }
   uint64_t sum = 0;
   for (Value v : list.inputs)
-    if (kept.count(list.graph->def(v).label) == 0) sum += rounded(list.graph->type(v).bytes());
+    if (kept.count(list.graph->def(v).label) == 0) sum += exec::Staging::bytes_of(list.graph->type(v).bytes());
   for (const Output& output : list.graph->outputs())
-    if (kept.count(output.name) == 0) sum += rounded(list.graph->type(output.value).bytes());
-  for (Value v : list.constants) sum += rounded(list.graph->type(v).bytes());
+    if (kept.count(output.name) == 0) sum += exec::Staging::bytes_of(list.graph->type(output.value).bytes());
+  for (Value v : list.constants) sum += exec::Staging::bytes_of(list.graph->type(v).bytes());
   return sum;
 }
 
@@ -45,7 +38,7 @@ uint64_t update_bytes(const model::BlockTree& student, const TrainSpec& train, c
   const UpdateGraphs graphs = update_graphs(model::tensor_specs(student), train.optimizer, train.ema_decay.has_value());
   uint64_t sum = 0;
   for (const Graph* graph : {&graphs.norms, &graphs.update}) sum += compile_for_training(*graph, backend).arena_bytes;
-  return sum + rounded(1) * model::tensor_specs(student).size();  // a norm for each tensor
+  return sum + exec::Staging::bytes_of(1) * model::tensor_specs(student).size();  // a norm for each tensor
 }
 
 void Work::add(const Work& other) {

@@ -191,15 +191,11 @@ Needs needs_of(const Recipe& recipe, const Models& models, const std::vector<Sta
     needs.memory = std::move(values);
   }
   if (step_values > 0) needs.memory.emplace_back("a batch's file of the teacher's values", step_values);
-  if (models.teacher && on_device) {
-    uint64_t bytes = 0;
-    for (const std::string& name : models.teacher->weights->names()) bytes += models.teacher->weights->get(name).type.bytes();
-    needs.memory.emplace_back("teacher's weights, as the file has them", bytes);
-  } else if (models.teacher) {
-    uint64_t bytes = 0;
-    for (const std::string& name : models.teacher->weights->names()) bytes += models.teacher->weights->get(name).type.bytes();
+  if (models.teacher) {
     const io::TensorSource& weights = *models.teacher->weights;
-    const bool keeps = !recipe.train.teacher_mapped;
+    uint64_t bytes = 0;
+    for (const std::string& name : weights.names()) bytes += weights.get(name).type.bytes();
+    const bool keeps = !on_device && !recipe.train.teacher_mapped;
     needs.memory.emplace_back("teacher's weights, as the file has them", bytes - (keeps ? packed.replaced_bytes(weights) : 0));
     if (keeps) needs.memory.emplace_back("teacher's weights, packed for the backend", packed.bytes(weights));
   }

@@ -73,17 +73,10 @@ struct AdamW8bitRule {
   }
 };
 
-__global__ void __launch_bounds__(kBlock) adamw8bit_kernel(AdamW8bitRule rule, AdamW8bitState state) { rule(state, blockIdx.x); }
-
 }  // namespace
 
-void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState& state) {
-  if (state.count == 0) return;
-  launch(stream, dim3{static_cast<unsigned>((state.count + kAdamW8bitPart - 1) / kAdamW8bitPart), 1, 1}, dim3{kBlock, 1, 1},
-         adamw8bit_kernel, AdamW8bitRule{options, tables}, state);
-}
-void adamw8bit_many(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState* states,
-                    const Chunk* chunks, unsigned count) {
+void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState* states,
+               const Chunk* chunks, unsigned count) {
   launch_many<kBlock>(stream, AdamW8bitRule{options, tables}, states, chunks, count);
 }
 

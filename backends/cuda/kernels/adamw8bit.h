@@ -21,9 +21,7 @@ struct AdamW8bitState {
 };
 inline constexpr int64_t kAdamW8bitPart = 4096;  // elements of a chunk
 
-void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState& state);
-/// The same of many tensors; `states` and `chunks` in device memory.
-void adamw8bit_many(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState* states,
-                    const Chunk* chunks, unsigned count);
+void adamw8bit(Stream stream, const AdamWOptions& options, const CodeTables& tables, const AdamW8bitState* states,
+               const Chunk* chunks, unsigned count);
 
 }  // namespace espalier::cuda::kernels

@@ -46,8 +46,6 @@ struct AdamWRule {
   }
 };
 
-__global__ void __launch_bounds__(kMapThreads) adamw_kernel(AdamWRule rule, AdamWState state) { rule(state, blockIdx.x); }
-
 struct EmaRule {
   __device__ void operator()(const EmaState& s, unsigned part) const {
     const int64_t begin = static_cast<int64_t>(part) * kEmaPart;
@@ -56,29 +54,17 @@ struct EmaRule {
   }
 };
 
-__global__ void __launch_bounds__(kMapThreads) ema_kernel(EmaRule rule, EmaState state) { rule(state, blockIdx.x); }
-
 struct Sum {
   __device__ float operator()(float a, float b) const { return a + b; }
 };
 
 }  // namespace
 
-void adamw(Stream stream, const AdamWOptions& options, const AdamWState& state) {
-  if (state.count == 0) return;
-  launch(stream, dim3{static_cast<unsigned>((state.count + kAdamWPart - 1) / kAdamWPart), 1, 1}, dim3{kMapThreads, 1, 1},
-         adamw_kernel, AdamWRule{options}, state);
-}
-void adamw_many(Stream stream, const AdamWOptions& options, const AdamWState* states, const Chunk* chunks, unsigned count) {
+void adamw(Stream stream, const AdamWOptions& options, const AdamWState* states, const Chunk* chunks, unsigned count) {
   launch_many<kMapThreads>(stream, AdamWRule{options}, states, chunks, count);
 }
 
-void ema(Stream stream, const EmaState& state) {
-  if (state.count == 0) return;
-  launch(stream, dim3{static_cast<unsigned>((state.count + kEmaPart - 1) / kEmaPart), 1, 1}, dim3{kMapThreads, 1, 1}, ema_kernel,
-         EmaRule{}, state);
-}
-void ema_many(Stream stream, const EmaState* states, const Chunk* chunks, unsigned count) {
+void ema(Stream stream, const EmaState* states, const Chunk* chunks, unsigned count) {
   launch_many<kMapThreads>(stream, EmaRule{}, states, chunks, count);
 }
 

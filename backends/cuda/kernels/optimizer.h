@@ -18,10 +18,8 @@ struct AdamWState {
 /// Elements of a chunk.
 inline constexpr int64_t kAdamWPart = 1024;
 
-/// One step in place.
-void adamw(Stream stream, const AdamWOptions& options, const AdamWState& state);
-/// The same of many tensors; `states` and `chunks`, of kAdamWPart elements each, in device memory.
-void adamw_many(Stream stream, const AdamWOptions& options, const AdamWState* states, const Chunk* chunks, unsigned count);
+/// One step in place of each tensor; `states` and `chunks`, of kAdamWPart elements each, in device memory.
+void adamw(Stream stream, const AdamWOptions& options, const AdamWState* states, const Chunk* chunks, unsigned count);
 
 struct EmaState {
   const float *average, *x;
@@ -31,9 +29,8 @@ struct EmaState {
 };
 inline constexpr int64_t kEmaPart = 2048;
 
-/// average = x + decay (average - x).
-void ema(Stream stream, const EmaState& state);
-void ema_many(Stream stream, const EmaState* states, const Chunk* chunks, unsigned count);
+/// average = x + decay (average - x), of each.
+void ema(Stream stream, const EmaState* states, const Chunk* chunks, unsigned count);
 /// out = sum + x.
 void accumulate(Stream stream, int32_t dtype, const void* sum, const void* x, void* out, int64_t count);
 

@@ -28,18 +28,6 @@ std::vector<float> codes(bool with_sign) {
   return table;
 }
 
-/// What all tensors of an optimizer have in common.
-struct Rule {
-  Rule(Device& device, const Node& node)
-      : options{static_cast<float>(node.number("beta1")),     static_cast<float>(node.number("beta2")),
-                static_cast<float>(1 - node.number("beta1")), static_cast<float>(1 - node.number("beta2")),
-                static_cast<float>(node.number("eps")),       node.number("weight_decay")},
-        tables{device.constant("codes with sign", [] { return codes(true); }),
-               device.constant("codes without sign", [] { return codes(false); })} {}
-  kernels::AdamWOptions options;
-  kernels::CodeTables tables;
-};
-
 Verdict accepts(const Device&, const Node& node) {
   for (size_t i = 0; i < node.inputs(); ++i)
     if (node.is_param(i)) return Verdict::no("state is not a parameter of the model");
@@ -64,39 +52,29 @@ kernels::AdamW8bitState state_of(Device&, const Operands& at, int64_t count) {
           count};
 }
 
-class AdamW8bit final : public Step {
+class AdamW8bit final : public Many {
  public:
-  AdamW8bit(Device& device, const Node& node) : count_(esp::elements(node.in(0))), rule_(device, node) {}
-  void run(Device& device, const Operands& at) override {
-    kernels::adamw8bit(device.stream(), rule_.options, rule_.tables, state_of(device, at, count_));
-  }
-
- private:
-  int64_t count_;
-  Rule rule_;
-};
-
-class AdamW8bitMany final : public Many {
- public:
-  AdamW8bitMany(Device& device, std::span<const Node> nodes)
-      : tensors_(nodes, kernels::kAdamW8bitPart), rule_(device, nodes[0]) {}
+  AdamW8bit(Device& device, std::span<const Node> nodes)
+      : tensors_(nodes, kernels::kAdamW8bitPart),
+        options_(adamw_options(nodes[0])),
+        tables_{device.constant("codes with sign", [] { return codes(true); }),
+                device.constant("codes without sign", [] { return codes(false); })} {}
   void run(Device& device, std::span<const Operands> at) override {
     const auto* states = tensors_.states(device, at, state_of);
-    kernels::adamw8bit_many(device.stream(), rule_.options, rule_.tables, states, tensors_.chunks(device),
-                            tensors_.chunk_count());
+    kernels::adamw8bit(device.stream(), options_, tables_, states, tensors_.chunks(device), tensors_.chunk_count());
   }
 
  private:
   ManyTensors<kernels::AdamW8bitState> tensors_;
-  Rule rule_;
+  kernels::AdamWOptions options_;
+  kernels::CodeTables tables_;
 };
 
 }  // namespace
 
 std::span<const Kernel> adamw8bit() {
   static constexpr Kernel kKernels[] = {
-      {"adamw8bit", "own", accepts, make_planned<AdamW8bit>, nullptr, nullptr,
-       [](Device& device, std::span<const Node> nodes) -> ManyPtr { return std::make_unique<AdamW8bitMany>(device, nodes); }}};
+      {"adamw8bit", "own", accepts, make_one<AdamW8bit>, nullptr, nullptr, make_many<AdamW8bit>}};
   return kKernels;
 }
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "backends/cuda/kernels/many.h"
+#include "backends/cuda/kernels/optimizer.h"
 #include "backends/cuda/ops/ops.h"
 
 namespace espalier::cuda::ops {
@@ -66,10 +66,30 @@ class ManyTensors {
   DeviceArray<kernels::Chunk> chunks_;
 };
 
-/// `prepare_many` for a class that is made from the nodes alone.
+/// Options of adamw and adamw8bit.
+inline kernels::AdamWOptions adamw_options(const Node& node) {
+  return {static_cast<float>(node.number("beta1")),     static_cast<float>(node.number("beta2")),
+          static_cast<float>(1 - node.number("beta1")), static_cast<float>(1 - node.number("beta2")),
+          static_cast<float>(node.number("eps")),       node.number("weight_decay")};
+}
+
+/// `prepare_many` for a class that is made from the device and the nodes.
 template <typename M>
-ManyPtr make_many(Device&, std::span<const Node> nodes) {
-  return std::make_unique<M>(nodes);
+ManyPtr make_many(Device& device, std::span<const Node> nodes) {
+  return std::make_unique<M>(device, nodes);
+}
+/// `prepare` for the same: many, of which there is one.
+template <typename M>
+StepPtr make_one(Device& device, const Node& node) {
+  class One final : public Step {
+   public:
+    explicit One(ManyPtr many) : many_(std::move(many)) {}
+    void run(Device& on, const Operands& at) override { many_->run(on, {&at, 1}); }
+
+   private:
+    ManyPtr many_;
+  };
+  return std::make_unique<One>(make_many<M>(device, {&node, 1}));
 }
 
 }  // namespace espalier::cuda::ops

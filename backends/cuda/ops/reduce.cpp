@@ -74,8 +74,6 @@ class SquaredNorms final : public Many {
   DeviceArray<kernels::Chunk> stripes_, tensors_;
 };
 
-ManyPtr make_squared_norms(Device& device, std::span<const Node> nodes) { return std::make_unique<SquaredNorms>(device, nodes); }
-
 uint64_t workspace(const Device&, const Node& node) {
   const Split split(node);
   return kernels::reduce_bytes(split.kept, split.gone);
@@ -88,7 +86,7 @@ std::span<const Kernel> reduce() {
       {"reduce_max", "own", accepts_floats, make_step<Reduce<Reduction::kMax>>, workspace},
       {"reduce_mean", "own", accepts_floats, make_step<Reduce<Reduction::kMean>>, workspace},
       {"reduce_sum", "own", accepts_floats, make_step<Reduce<Reduction::kSum>>, workspace},
-      {"squared_norm", "own", accepts_f32, make_step<Reduce<Reduction::kSquares>>, workspace, nullptr, make_squared_norms},
+      {"squared_norm", "own", accepts_f32, make_one<SquaredNorms>, nullptr, nullptr, make_many<SquaredNorms>},
       {"squared_norm", "own", accepts_floats, make_step<Reduce<Reduction::kSquares>>, workspace}};
   return kKernels;
 }
