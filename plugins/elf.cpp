@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -110,6 +111,41 @@ std::vector<std::string> needed_libraries(const Reader& file, const std::vector<
   return out;
 }
 
+constexpr uint64_t kMaxManifest = 65536, kMaxSymbols = uint64_t{1} << 20;
+
+/// Manifest, dynamic symbols and run path, as the section headers find them. What is not there, or not sound, is left empty.
+void read_sections(const Reader& file, const Elf64_Ehdr& header, ElfFacts& facts) {
+  if (header.e_shoff == 0 || header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shstrndx >= header.e_shnum) return;
+  std::vector<Elf64_Shdr> sections(header.e_shnum);
+  if (!file.read(header.e_shoff, sections.data(), sections.size() * sizeof(Elf64_Shdr))) return;
+  const Elf64_Shdr& names = sections[header.e_shstrndx];
+  for (const Elf64_Shdr& section : sections) {
+    if (!inside(section.sh_offset, section.sh_type == SHT_NOBITS ? 0 : section.sh_size, facts.file_bytes)) continue;
+    if (file.text(names.sh_offset + section.sh_name) == ".esp_manifest" && section.sh_size <= kMaxManifest) {
+      facts.manifest.resize(section.sh_size);
+      if (!file.read(section.sh_offset, facts.manifest.data(), section.sh_size)) facts.manifest.clear();
+      facts.manifest.resize(std::strlen(facts.manifest.c_str()));  // the section holds a C string
+    }
+    if (section.sh_link >= sections.size()) continue;
+    const uint64_t strings = sections[section.sh_link].sh_offset;
+    if (section.sh_type == SHT_DYNSYM && section.sh_entsize == sizeof(Elf64_Sym)) {
+      std::vector<Elf64_Sym> symbols(std::min(section.sh_size / sizeof(Elf64_Sym), kMaxSymbols));
+      if (!file.read(section.sh_offset, symbols.data(), symbols.size() * sizeof(Elf64_Sym))) continue;
+      for (const Elf64_Sym& symbol : symbols) {
+        const unsigned bind = ELF64_ST_BIND(symbol.st_info);
+        if (symbol.st_shndx == SHN_UNDEF || symbol.st_shndx == SHN_ABS || bind == STB_LOCAL) continue;
+        facts.exported.push_back(file.text(strings + symbol.st_name));
+        if (bind == STB_GNU_UNIQUE) facts.unique.push_back(facts.exported.back());
+      }
+    }
+    if (section.sh_type == SHT_DYNAMIC)
+      for (uint64_t i = 0; i < section.sh_size / sizeof(Elf64_Dyn) && i < kMaxDynamic; ++i)
+        if (const auto entry = file.read<Elf64_Dyn>(section.sh_offset + i * sizeof(Elf64_Dyn));
+            entry && (entry->d_tag == DT_RPATH || entry->d_tag == DT_RUNPATH))
+          facts.run_path = file.text(strings + entry->d_un.d_val);
+  }
+}
+
 }  // namespace
 
 bool host_has_asan() {
@@ -169,6 +205,9 @@ ElfFacts examine_library(const std::filesystem::path& path) {
     return refuse(truncated(facts.file_bytes, header->e_shoff + section_bytes));
 
   facts.needed = needed_libraries(file, segments);
+  for (const Elf64_Phdr& segment : segments)
+    if (segment.p_type == PT_GNU_STACK) facts.executable_stack = (segment.p_flags & PF_X) != 0;
+  read_sections(file, *header, facts);
   facts.problem = sanitizer_problem(facts.needed);
   return facts;
 }

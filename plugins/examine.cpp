@@ -2,6 +2,7 @@
 
 #include <espalier/backend.h>
 #include <espalier/loss.h>
+#include <espalier/metric.h>
 #include <espalier/prune.h>
 #include <fmt/format.h>
 
@@ -16,6 +17,7 @@ namespace espalier::plugins {
 namespace {
 
 constexpr uint64_t kMaxComponents = 1024;
+constexpr uint32_t kMaxStruct = 1 << 16;  // bytes: a later minor appends, and not without end
 
 // Reverse-domain or espalier.*: small letters, digits, '-', '_', parts joined by single dots.
 bool is_id(std::string_view text) {
@@ -40,12 +42,9 @@ bool is_kind(std::string_view text) {
 // The first thing in which plugin and host differ, with both values.
 std::string handshake_fault(const esp_plugin& plugin) {
   if (plugin.magic != ESP_MAGIC) return fmt::format("wrong magic {:#010x}, want {:#010x}", plugin.magic, uint32_t{ESP_MAGIC});
-  if (plugin.abi_major != ESP_ABI_MAJOR || plugin.abi_minor != ESP_ABI_MINOR)
-    return fmt::format(
-        "built for plugin ABI {}.{}, this host has {}.{}; while the ABI is 0.x both must agree: rebuild the plugin",
-        plugin.abi_major, plugin.abi_minor, int{ESP_ABI_MAJOR}, int{ESP_ABI_MINOR});
-  if (plugin.struct_size != sizeof(esp_plugin))
-    return fmt::format("esp_plugin has {} bytes, this host has {}; rebuild the plugin", plugin.struct_size, sizeof(esp_plugin));
+  if (std::string fault = abi_fault(plugin.abi_major, plugin.abi_minor, plugin.need_minor); !fault.empty()) return fault;
+  if (plugin.struct_size < sizeof(esp_plugin) || plugin.struct_size > kMaxStruct)
+    return fmt::format("esp_plugin has {} bytes, this host reads {}; rebuild the plugin", plugin.struct_size, sizeof(esp_plugin));
   if (plugin.need_opset > ESP_OPSET)
     return fmt::format("needs op set {}, this host has {}; update the host", plugin.need_opset, int{ESP_OPSET});
   if ((plugin.build_flags & ESP_BUILD_ASAN) != 0 && !host_has_asan())
@@ -75,8 +74,9 @@ std::string vtable_fault(const std::string& kind, const void* vtable) {
   std::memcpy(&size, vtable, sizeof size);
   const size_t want = kind == "esp.prune/1"  ? sizeof(esp_prune_vtable)
                       : kind == "esp.loss/1" ? sizeof(esp_loss_vtable)
+                      : kind == "esp.metric/1" ? sizeof(esp_metric_vtable)
                                              : sizeof(esp_backend_vtable);
-  if (size != want) return fmt::format("vtable has {} bytes, this host has {}", size, want);
+  if (size < want || size > kMaxStruct) return fmt::format("vtable has {} bytes, this host reads {}", size, want);
   if (kind == "esp.prune/1") {
     const auto& v = *static_cast<const esp_prune_vtable*>(vtable);
     if ((v.save == nullptr) != (v.load == nullptr)) return "has one of save and load, want both or neither";
@@ -86,6 +86,13 @@ std::string vtable_fault(const std::string& kind, const void* vtable) {
     const auto& v = *static_cast<const esp_loss_vtable*>(vtable);
     if (std::string fault = text_fault(v.default_name, "default name"); !fault.empty()) return fault;
     return missing({{"create", v.create != nullptr}, {"destroy", v.destroy != nullptr}, {"emit", v.emit != nullptr}});
+  }
+  if (kind == "esp.metric/1") {
+    const auto& v = *static_cast<const esp_metric_vtable*>(vtable);
+    if (std::string fault = text_fault(v.default_name, "default name"); !fault.empty()) return fault;
+    const uint32_t known = ESP_METRIC_OUTPUTS | ESP_METRIC_PICTURES;
+    if (v.reads == 0 || (v.reads & ~known) != 0) return fmt::format("reads {:#x}; see ESP_METRIC_*", v.reads);
+    return missing({{"create", v.create != nullptr}, {"destroy", v.destroy != nullptr}, {"measure", v.measure != nullptr}});
   }
   const auto& v = *static_cast<const esp_backend_vtable*>(vtable);
   return missing({{"device_count", v.device_count != nullptr},
@@ -122,7 +129,8 @@ void examine_component(const esp_component& raw, size_t index, Verdict& verdict,
         fmt::format("component {}: id '{}' is not in reverse-domain form (com.example.name)", index, printable(component.id)));
   const std::string who = "component " + component.id + ": ";
   if (!is_kind(component.kind)) return errors.add(who + "kind '" + printable(component.kind) + "' is not of the form esp.name/1");
-  component.known_kind = component.kind == "esp.prune/1" || component.kind == "esp.loss/1" || component.kind == "esp.backend/1";
+  component.known_kind = component.kind == "esp.prune/1" || component.kind == "esp.loss/1" || component.kind == "esp.metric/1" ||
+                         component.kind == "esp.backend/1";
   if (component.known_kind) {  // what an unknown kind's tables look like is not known here
     if (component.doc.empty()) errors.add(who + "has no doc");
     if (const std::string fault = vtable_fault(component.kind, raw.vtable); !fault.empty()) errors.add(who + fault);
@@ -141,7 +149,21 @@ void examine_component(const esp_component& raw, size_t index, Verdict& verdict,
 
 }  // namespace
 
+std::string abi_fault(uint32_t major, uint32_t minor, uint32_t need_minor) {
+  if (major != ESP_ABI_MAJOR || minor < ESP_ABI_OLDEST_MINOR)
+    return fmt::format("built for plugin ABI {}.{}, this host takes {}.{} and later minors; rebuild the plugin", major, minor,
+                       int{ESP_ABI_MAJOR}, int{ESP_ABI_OLDEST_MINOR});
+  if (need_minor > ESP_ABI_MINOR)
+    return fmt::format("needs plugin ABI {}.{}, this host has {}.{}; update the host, or build the plugin against older headers",
+                       major, need_minor, int{ESP_ABI_MAJOR}, int{ESP_ABI_MINOR});
+  return "";
+}
+
 void examine_plugin(const esp_plugin* plugin, Verdict& verdict) {
+  const auto refuse_all = [](Verdict& of, std::string why) {
+    of.reason = std::move(why);
+    of.components.clear();
+  };
   verdict.reason = handshake_fault(*plugin);
   if (!verdict.reason.empty()) return;
   ErrorList errors;
@@ -160,14 +182,15 @@ void examine_plugin(const esp_plugin* plugin, Verdict& verdict) {
       errors.add(fmt::format("{} components{}", plugin->component_count, plugin->components == nullptr ? " at null" : ""));
   }
   const uint64_t count = errors.empty() ? plugin->component_count : 0;
-  for (uint64_t i = 0; i < count; ++i) {
-    const esp_component& component = plugin->components[i];
-    if (component.struct_size != sizeof(esp_component)) {
-      errors.add(
-          fmt::format("component {}: struct size is {}, this host has {}", i, component.struct_size, sizeof(esp_component)));
-      break;  // the next one does not stand where the array says
-    }
-    examine_component(component, i, verdict, errors);
+  const uint32_t stride = count > 0 ? plugin->components[0].struct_size : 0;
+  if (count > 0 && (stride < sizeof(esp_component) || stride > kMaxStruct || stride % alignof(esp_component) != 0))
+    errors.add(fmt::format("component 0: struct size is {}, this host reads {}", stride, sizeof(esp_component)));
+  for (uint64_t i = 0; i < count && stride >= sizeof(esp_component); ++i) {
+    const auto& component = *reinterpret_cast<const esp_component*>(reinterpret_cast<const char*>(plugin->components) + i * stride);
+    if (component.struct_size != stride)
+      return refuse_all(verdict, fmt::format("component {}: struct size is {}, component 0 has {}", i, component.struct_size, stride));
+    else
+      examine_component(component, i, verdict, errors);
   }
   if (!errors.empty()) {
     verdict.reason = join(errors.messages(), "; ");

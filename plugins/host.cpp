@@ -1,11 +1,9 @@
 #include "plugins/host.h"
 
-#include <cstring>
-
+#include "core/base/interrupt.h"
 #include "core/base/log.h"
-#include "core/base/rng.h"
 #include "core/base/text.h"
-#include "core/io/memory_source.h"
+#include "plugins/services.h"
 
 namespace espalier::plugins {
 namespace {
@@ -31,11 +29,7 @@ void write_log(void*, int32_t level, esp_str text) {
   });
 }
 
-const void* get_interface(void*, esp_str id, uint64_t min_size) {
-  static const esp_rng table{sizeof(esp_rng), 0, rng::bits, rng::uniform, rng::normal};
-  if (view(id) == ESP_RNG_INTERFACE && min_size <= sizeof(esp_rng)) return &table;
-  return nullptr;
-}
+const void* get_interface(void*, esp_str id, uint64_t min_size) { return host_service(view(id), min_size); }
 
 }  // namespace
 
@@ -78,6 +72,7 @@ std::string status_text(esp_status status) {
 void throw_status(const std::string& who, const std::string& call, esp_status status) {
   const std::string said = plugin_error();
   const std::string text = "[" + who + "] " + (said.empty() ? call + ": " + status_text(status) : said);
+  if (status == ESP_CANCELLED && interrupt_requested()) throw Interrupted(text);
   if (status == ESP_UNSUPPORTED || status == ESP_INVALID_ARGUMENT) throw UserError(text);
   throw Error(text);
 }
@@ -88,56 +83,6 @@ esp_tensor_type to_esp(const TensorType& type) {
   out.rank = type.present() ? type.shape.rank() : 0;
   for (int i = 0; i < out.rank; ++i) out.dims[i] = type.shape[i];
   return out;
-}
-
-WeightsTable::WeightsTable(io::TensorSourcePtr source) : source_(std::move(source)) {
-  table_ = {sizeof(esp_weights), source_ != nullptr, this, count, describe, read_f32};
-}
-
-const std::vector<const std::string*>& WeightsTable::under(std::string_view path) {
-  if (cached_ && cached_path_ == path) return cached_names_;
-  cached_names_.clear();
-  const std::string prefix = std::string(path) + ".";
-  if (source_ != nullptr)
-    for (const std::string& name : source_->names())
-      if (path.empty() || name == path || name.compare(0, prefix.size(), prefix) == 0) cached_names_.push_back(&name);
-  cached_path_ = path;
-  cached_ = true;
-  return cached_names_;
-}
-
-uint64_t WeightsTable::count(void* ctx, esp_str path) {
-  uint64_t count = 0;
-  contained([&] { count = static_cast<WeightsTable*>(ctx)->under(view(path)).size(); });
-  return count;
-}
-
-esp_status WeightsTable::describe(void* ctx, esp_str path, uint64_t index, esp_str* name, esp_tensor_type* type) {
-  return contained([&] {
-    auto& self = *static_cast<WeightsTable*>(ctx);
-    const std::vector<const std::string*>& names = self.under(view(path));
-    if (index >= names.size())
-      return fail("weights: '" + std::string(view(path)) + "' has " + std::to_string(names.size()) +
-                  " tensors, asked for number " + std::to_string(index));
-    *type = to_esp(self.source_->get(*names[index]).type);
-    *name = to_esp(*names[index]);
-    return esp_status{ESP_OK};
-  });
-}
-
-esp_status WeightsTable::read_f32(void* ctx, esp_str name, float* out, uint64_t capacity) {
-  return contained([&] {
-    auto& self = *static_cast<WeightsTable*>(ctx);
-    if (self.source_ == nullptr) return fail("weights: the model has none (a lone config)");
-    const io::TensorRef tensor = self.source_->get(view(name));
-    const auto elements = static_cast<uint64_t>(tensor.type.shape.elements());
-    if (capacity != elements)
-      return fail("weights: '" + std::string(view(name)) + "' has " + std::to_string(elements) + " elements, room for " +
-                  std::to_string(capacity));
-    const std::vector<float> values = io::read_f32(tensor);
-    std::memcpy(out, values.data(), values.size() * sizeof(float));
-    return esp_status{ESP_OK};
-  });
 }
 
 }  // namespace espalier::plugins

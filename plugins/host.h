@@ -7,14 +7,13 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 #include "core/base/error.h"
-#include "core/io/tensor_source.h"
+#include "core/ir/shape.h"
 
 namespace espalier::plugins {
 
-/// The one table of this process: error sink per thread, log lines under category `plugin`, "esp.host.rng/1".
+/// The one table of this process: error sink per thread, log lines under category `plugin`, the host-wide services.
 const esp_host* host_table();
 
 /// What the plugin said with set_error on this thread since the last `clear_plugin_error`; printable.
@@ -74,27 +73,6 @@ esp_status contained(F&& f) noexcept {
     return fail("an exception of unknown type");
   }
 }
-
-/// Weights of a model as plugins read them. `source` may be null (a lone config). Must outlive the table.
-class WeightsTable {
- public:
-  explicit WeightsTable(io::TensorSourcePtr source);
-  WeightsTable(const WeightsTable&) = delete;
-  WeightsTable& operator=(const WeightsTable&) = delete;
-  const esp_weights* table() const { return &table_; }
-
- private:
-  const std::vector<const std::string*>& under(std::string_view path);
-  static uint64_t count(void* ctx, esp_str path);
-  static esp_status describe(void* ctx, esp_str path, uint64_t index, esp_str* name, esp_tensor_type* type);
-  static esp_status read_f32(void* ctx, esp_str name, float* out, uint64_t capacity);
-
-  io::TensorSourcePtr source_;
-  esp_weights table_{};
-  std::string cached_path_;                       // of the last query: plugins ask count, then describe 0…count-1
-  std::vector<const std::string*> cached_names_;  // the source's own strings
-  bool cached_ = false;
-};
 
 esp_tensor_type to_esp(const TensorType& type);
 

@@ -6,6 +6,7 @@
 #include "core/base/text.h"
 #include "plugins/elf.h"
 #include "plugins/host.h"
+#include "plugins/manifest.h"
 
 namespace espalier::plugins {
 namespace {
@@ -41,6 +42,8 @@ Verdict load(const Candidate& candidate) {
   const ElfFacts facts = examine_library(candidate.file);
   verdict.file_bytes = facts.file_bytes;
   if (!facts.problem.empty()) return refuse(facts.problem);
+  const Manifest manifest = parse_manifest(facts.manifest);
+  if (std::string fault = manifest_fault(manifest); !fault.empty()) return refuse(fault);
 
   esp_plugin_query_fn query = nullptr;
   try {
@@ -58,6 +61,12 @@ Verdict load(const Candidate& candidate) {
       return refuse("it refuses this host (plugin ABI " + std::to_string(ESP_ABI_MAJOR) + "." + std::to_string(ESP_ABI_MINOR) +
                     ")");
     examine_plugin(plugin, verdict);
+    if (verdict.ok)
+      if (std::string fault = manifest_differs(manifest, verdict); !fault.empty()) {
+        verdict.ok = false;
+        verdict.components.clear();
+        return refuse(fault);
+      }
   } catch (const std::exception& error) {
     return refuse(error.what());
   }

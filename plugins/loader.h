@@ -35,9 +35,12 @@ struct Verdict {
   const esp_plugin* plugin = nullptr;
 };
 
-/// Checks the file, loads it (all symbols bound, local scope), asks `esp_plugin_query_v0`, checks the answer field by
-/// field, and calls nothing else. Errors: none, the verdict says it. A library that was loaded stays loaded.
+/// Checks the file and its manifest, loads it (all symbols bound, local scope), asks `esp_plugin_query_v0`, checks the answer field by
+/// field and against the manifest, and calls nothing else. Errors: none, the verdict says it. A library that was loaded stays loaded.
 Verdict load(const Candidate& candidate);
+
+/// What speaks against a plugin of this ABI; "" when the host takes it.
+std::string abi_fault(uint32_t major, uint32_t minor, uint32_t need_minor);
 
 /// The checks of `load` on what the query returned; for tests and the validator. Fills `verdict`.
 void examine_plugin(const esp_plugin* plugin, Verdict& verdict);

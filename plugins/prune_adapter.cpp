@@ -4,16 +4,20 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "plugins/host.h"
+#include "plugins/prune_services.h"
 
 namespace espalier::plugins {
 namespace {
 
 using prune::Unit;
 using prune::UnitKind;
+
+constexpr uint64_t kMostState = uint64_t{16} << 20;  // bytes
 
 static_assert(static_cast<int32_t>(UnitKind::kTransformerBlock) == ESP_UNIT_TRANSFORMER_BLOCK);
 static_assert(static_cast<int32_t>(UnitKind::kModule) == ESP_UNIT_MODULE);
@@ -100,30 +104,53 @@ class PluginPruner final : public prune::PruneStrategy {
 
   prune::StrategyRows next(const prune::StrategyInput& input) override {
     const UnitTable units(input.units);
+    Services services;
     WeightsTable weights(input.weights);
-    std::vector<esp_str> names;
-    std::vector<double> values;
-    for (const auto& [name, value] : input.metrics) {
-      names.push_back(to_esp(std::string_view(name)));
-      values.push_back(value);
-    }
+    if (input.weights != nullptr) services.add(ESP_WEIGHTS_SERVICE, weights.table());
+    const MetricsTable metrics(input.metrics);
+    services.add(ESP_METRICS_SERVICE, metrics.table());
+    ArtifactTable artifacts;
+    services.add(ESP_ARTIFACT_SERVICE, artifacts.table());
+    std::optional<GraphTable> graph;
+    if (input.tree != nullptr) services.add(ESP_GRAPH_READ_SERVICE, graph.emplace(*input.tree).table());
+    const CalibrationTables calibration(input.calibration);
+    calibration.add_to(services);
     esp_prune_view model{};
     model.struct_size = sizeof model;
     model.stage = input.stage;
     model.units = units.rows.data();
     model.unit_count = units.rows.size();
     model.config_json = to_esp(std::string_view(input.config_json));
-    model.weights = weights.table();
     model.seed = input.seed;
-    model.metric_names = names.data();
-    model.metric_values = values.data();
-    model.metric_count = names.size();
+    const prune::ModelPrice whole = input.tree != nullptr ? prune::price_of(*input.tree) : prune::ModelPrice{};
+    model.parameters = whole.parameters;
+    model.flops = whole.flops;
+    model.services = services.table();
     Sink sink(input.units);
     int32_t done = 1;
     checked(id_, "next", [&] { return table_->next(self_, &model, sink.table(), &done); });
     prune::StrategyRows rows = sink.take();
     rows.done = done != 0;
+    rows.artifacts = artifacts.take();
     return rows;
+  }
+
+  std::string save() const override {
+    if (table_->save == nullptr) return {};
+    uint64_t size = 0;
+    checked(id_, "save", [&] { return table_->save(self_, nullptr, &size); });
+    if (size > kMostState) throw Error("[" + id_ + "] save: a state of " + std::to_string(size) + " bytes; at most 16 MiB");
+    std::string state(size, '\0');
+    if (size == 0) return state;
+    checked(id_, "save", [&] { return table_->save(self_, reinterpret_cast<uint8_t*>(state.data()), &size); });
+    if (size > state.size()) throw Error("[" + id_ + "] save: it needs more bytes at the second call than at the first");
+    state.resize(size);
+    return state;
+  }
+
+  void load(const std::string& state) override {
+    if (table_->load == nullptr) return PruneStrategy::load(state);
+    checked(id_, "load", [&] { return table_->load(self_, reinterpret_cast<const uint8_t*>(state.data()), state.size()); });
   }
 
  private:

@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "plugins/host.h"
+#include "plugins/scan.h"
 
 namespace espalier::plugins {
 namespace {
@@ -30,7 +31,16 @@ std::string last_part(const std::string& id) { return id.substr(id.rfind('.') + 
 Registry::Registry(const SearchRequest& request) {
   SearchResult found = search(request);
   places_ = std::move(found.places);
-  for (const Candidate& candidate : found.candidates) verdicts_.push_back(load(candidate));
+  const std::vector<std::string> scanned = scan(found.candidates);
+  for (size_t i = 0; i < scanned.size(); ++i) {
+    if (scanned[i].empty()) {
+      verdicts_.push_back(load(found.candidates[i]));
+      continue;
+    }
+    Verdict& verdict = verdicts_.emplace_back();
+    verdict.file = found.candidates[i].file, verdict.origin = found.candidates[i].origin, verdict.named = found.candidates[i].named;
+    verdict.reason = scanned[i];
+  }
   settle_duplicates();
   initialise();
 }
@@ -100,7 +110,7 @@ const Component& Registry::find(std::string_view kind, std::string_view id) cons
   }
   if (const Component* other = find_any(id))
     throw UserError("'" + other->id + "' is of kind " + other->kind + ", wanted is " + std::string(kind));
-  not_found(kind == kPruneKind ? "pruner" : kind == kLossKind ? "loss" : "component", id, known);
+  not_found(kind == kPruneKind ? "pruner" : kind == kLossKind ? "loss" : kind == kMetricKind ? "metric" : "component", id, known);
 }
 
 const Component& Registry::find_backend(std::string_view name) const {

@@ -12,6 +12,7 @@ namespace espalier::plugins {
 
 inline constexpr std::string_view kPruneKind = "esp.prune/1";
 inline constexpr std::string_view kLossKind = "esp.loss/1";
+inline constexpr std::string_view kMetricKind = "esp.metric/1";
 inline constexpr std::string_view kBackendKind = "esp.backend/1";
 
 /// Everything that one search found. Accepted plugins are initialised once for each process; `deinit` runs before exit.
@@ -20,7 +21,7 @@ inline constexpr std::string_view kBackendKind = "esp.backend/1";
 /// was named by --plugin. Components of unknown kinds are listed and never used.
 class Registry {
  public:
-  /// Searches, loads, checks and initialises. Errors: none; what went wrong stands in the verdicts.
+  /// Searches, scans in another process, loads, checks and initialises. Errors: none; what went wrong stands in the verdicts.
   explicit Registry(const SearchRequest& request);
 
   const std::vector<SearchPlace>& places() const { return places_; }

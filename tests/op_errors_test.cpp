@@ -25,6 +25,10 @@ TensorType u8(Shape shape) { return {DType::kU8, std::move(shape)}; }
 using Ints = std::vector<int64_t>;
 constexpr auto kFloatOnly = "x is i32[3]; it must be floating point";
 
+constexpr const char* kTwice = "graph @b(%x: f32[3]) -> f32[3] {\n  %y = add %x, %x : f32[3]\n  return %y\n}";
+
+Attrs composite(const std::string& name, const std::string& body) { return {{"name", name}, {"body", body}}; }
+
 std::vector<Row> rows() {
   const TensorType image = f32({1, 8, 8, 4}), filter = f32({6, 4, 3, 3}), none{};
   const Attrs heads{{"heads", int64_t{2}}}, groups{{"groups", int64_t{4}}}, dim{{"dim", int64_t{8}}};
@@ -43,6 +47,10 @@ std::vector<Row> rows() {
       {"sign", {i32({3})}, {}, kFloatOnly},
       {"sin", {i32({3})}, {}, kFloatOnly},
       {"stop_gradient", {i32({3})}, {}, kFloatOnly},
+      {"composite", {f32({3})}, composite("", "x"), "it has no name"},
+      {"composite", {f32({3})}, composite("a.b", "graph"), "its body does not parse: composite:1:6: expected"},
+      {"composite", {f32({3}), f32({3})}, composite("a.b", kTwice), "it has 2 operands, its body 1 inputs"},
+      {"composite", {f32({4})}, composite("a.b", kTwice), "operand 0 is f32[4], its body's is f32[3]"},
       {"sqrt", {i32({3})}, {}, kFloatOnly},
       {"square", {i32({3})}, {}, kFloatOnly},
       {"softmax", {i32({3})}, {}, kFloatOnly},

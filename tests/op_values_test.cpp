@@ -48,6 +48,12 @@ AttrValue attribute(const std::string& kind, const std::string& text) {
   if (kind == "int") return static_cast<int64_t>(std::stoll(text));
   if (kind == "float") return std::stod(text);
   if (kind == "bool") return text == "1";
+  if (kind == "string") {
+    std::string lines = text;
+    for (char& c : lines)
+      if (c == '|') c = '\n';
+    return lines;
+  }
   return integers(text);
 }
 
@@ -75,7 +81,8 @@ std::vector<GoldenCase> read_cases() {
       data.clear();
       for (const std::string& part : split(b, ',')) data.push_back(std::stod(part));
     } else if (key == "attr") {
-      words >> b >> c;
+      words >> b;
+      std::getline(words >> std::ws, c);
       cases.back().call.attrs.set(a, attribute(b, c));
     } else if (key == "out") {
       cases.back().out = Shape(integers(a));

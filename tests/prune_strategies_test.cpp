@@ -39,7 +39,7 @@ RemovalPlan plan_by(const std::string& name, const BlockTree& teacher, const std
   ErrorList errors;
   const plugins::ParamValues params = plugins::resolve_params(component.params, {nullptr, "", {}, sets}, component.id, errors);
   errors.throw_if_any();
-  return run_strategy(*plugins::make_pruner(component, params), teacher, weights, 0);
+  return run_strategy(*plugins::make_pruner(component, params), teacher, {.weights = weights}).plan;
 }
 
 /// The original indices that stay in one attention module.
@@ -264,7 +264,7 @@ class OneByOne final : public PruneStrategy {
   StrategyRows next(const StrategyInput& input) override {
     for (const Unit& unit : input.units)
       if (unit.path == "up_blocks.0.attentions.2.transformer_blocks.0")
-        return {{{unit.path, unit.kind, "stage " + std::to_string(input.stage)}}, {}, input.stage == 2};
+        return {{{unit.path, unit.kind, "stage " + std::to_string(input.stage)}}, {}, {}, input.stage == 2};
     return {};
   }
 };
@@ -272,7 +272,7 @@ class OneByOne final : public PruneStrategy {
 TEST(RunStrategy, composes_the_stages_into_one_plan_on_the_teacher) {
   const BlockTree teacher = tree_of("sdxl-base");
   OneByOne pruner;
-  const RemovalPlan plan = run_strategy(pruner, teacher, nullptr, 0);
+  const RemovalPlan plan = run_strategy(pruner, teacher, {}).plan;
   ASSERT_EQ(plan.removals.size(), 3u);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(plan.removals[static_cast<size_t>(i)].path, "up_blocks.0.attentions.2.transformer_blocks." + std::to_string(i));

@@ -15,14 +15,14 @@ struct Options {
   std::vector<std::string> sets, backend_sets;
   std::string backend = "cpu", device;
   std::optional<int64_t> threads;
-  bool resume = false, dry_run = false, no_report = false;
+  bool resume = false, dry_run = false, no_report = false, allow_exec = false;
 };
 
 void run_distill(const Options& options, CommandContext& context) {
   ErrorList errors;
   const train::Recipe recipe = train::read_recipe(options.recipe, options.sets, errors);
   const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
-  const auto plugins = std::make_shared<const RecipePlugins>(recipe, registry, errors);
+  const auto plugins = std::make_shared<const RecipePlugins>(recipe, registry, errors, options.allow_exec);
   if (options.out.empty() && !options.dry_run)
     errors.add("[distill] --out is missing; give a new folder for the run, or --dry-run to see what it would be");
   errors.throw_if_any();
@@ -66,6 +66,7 @@ void add_distill(CLI::App& app, CommandContext& context) {
   one_each(command->add_option("--set", options->sets, "lay a value over the recipe: a.b=v, stage.0.steps=10; repeatable"))
       ->type_name("a.b=v");
   command->add_flag("--resume", options->resume, "go on with the run in --out; starts it where there is none");
+  add_allow_exec(command, options->allow_exec);
   command->add_flag("--no-report", options->no_report, "no report.html at the end; espalier report RUN writes it later");
   command->add_flag("--dry-run", options->dry_run,
                     "check everything and print data, stages, loader verdicts, disk, memory and time per step; write nothing");

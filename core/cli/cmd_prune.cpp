@@ -6,23 +6,28 @@
 #include "core/base/progress.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
+#include "core/cli/choose_backend.h"
 #include "core/cli/commands.h"
+#include "core/cli/recipe_plugins.h"
 #include "core/inspect/summary.h"
 #include "core/prune/certificate.h"
 #include "core/prune/strategy.h"
 #include "core/prune/student_files.h"
-#include "plugins/prune_adapter.h"
+#include "core/train/open_data.h"
+#include "core/train/stage_pruners.h"
 #include "plugins/registry.h"
 
 namespace espalier::cli {
 namespace {
 
 struct Options {
-  std::string model, plan, use, pad;
+  std::string model, plan, use, pad, backend = "cpu";
+  std::filesystem::path calibrate;
+  std::optional<int64_t> batches;
   std::vector<std::string> set;
   std::filesystem::path out;
   std::optional<uint64_t> random_weights;
-  bool dry_run = false, large_headers = false;
+  bool dry_run = false, large_headers = false, allow_exec = false;
 };
 
 void check_options(const Options& options) {
@@ -32,6 +37,9 @@ void check_options(const Options& options) {
                    ? "[prune] what to remove is missing; give --plan FILE or --use ID (`espalier plugin list` names them)"
                    : "[prune] --plan and --use exclude each other; give one");
   if (!options.set.empty() && options.use.empty()) errors.add("[prune] --set gives a pruner's parameters and needs --use");
+  if (!options.calibrate.empty() && options.use.empty()) errors.add("[prune] --calibrate gives a pruner data and needs --use");
+  if (options.batches && options.calibrate.empty()) errors.add("[prune] --batches says how much of the data and needs --calibrate");
+  if (options.batches && *options.batches < 1) errors.add("[prune] --batches must be at least 1");
   if (options.out.empty() && !options.dry_run)
     errors.add("[prune] --out is missing; give a folder, or --dry-run to see what would be done");
   // Writing checks this again; here it spares the work of a pruner that reads every weight.
@@ -47,15 +55,26 @@ prune::Expressible expressible(const Options& options) {
   return options.pad.empty() ? prune::Expressible::kNow : prune::Expressible::kPadded;
 }
 
-prune::RemovalPlan plan_by_plugin(const Options& options, const model::Model& teacher, const CommandContext& context) {
-  const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
-  const plugins::Component& component = registry.find(plugins::kPruneKind, options.use);
+/// What --calibrate gives a pruner: the data of a recipe. Empty without it.
+prune::Calibrate calibration(const Options& options, const model::Model& teacher, const CommandContext& context) {
+  if (options.calibrate.empty()) return {};
   ErrorList errors;
-  const plugins::ParamValues params =
-      plugins::resolve_params(component.params, {nullptr, "", {}, options.set}, options.use, errors);
+  train::Recipe recipe = train::read_recipe(options.calibrate, {}, errors);
   errors.throw_if_any();
-  const auto pruner = plugins::make_pruner(component, params);
-  return prune::run_strategy(*pruner, teacher.tree, teacher.weights, 0, expressible(options));
+  if (options.batches) recipe.calibration_batches = *options.batches;
+  train::Models models;
+  models.teacher = teacher;
+  train::check_data_fits(recipe, models, *train::open_data(recipe));
+  return train::calibrate_on_data(recipe, choose_backend(context, options.backend));
+}
+
+prune::Asked plan_by_plugin(const Options& options, const model::Model& teacher, const CommandContext& context) {
+  const plugins::Registry registry(plugins::request_of_process(context.plugin_files));
+  const PrunerUse use(options.use, options.set, options.allow_exec, registry);
+  const auto pruner = use.make();
+  prune::AskOptions ask{.weights = teacher.weights, .calibrate = calibration(options, teacher, context)};
+  ask.expressible = expressible(options);
+  return prune::run_strategy(*pruner, teacher.tree, ask);
 }
 
 /// A model of this structure without weights, for a summary.
@@ -98,7 +117,12 @@ void run_prune(const Options& options, CommandContext& context) {
   const model::Model teacher =
       model::load_model(options.model, {.random_weights = options.random_weights, .large_headers = options.large_headers});
   say_notes(context, teacher.notes);
-  prune::RemovalPlan plan = options.plan.empty() ? plan_by_plugin(options, teacher, context) : prune::read_plan(options.plan);
+  prune::Asked asked;
+  if (options.plan.empty())
+    asked = plan_by_plugin(options, teacher, context);
+  else
+    asked.plan = prune::read_plan(options.plan);
+  prune::RemovalPlan& plan = asked.plan;
   const model::BlockTree student =
       prune::apply_plan(teacher.tree, plan, options.plan.empty() ? options.use : options.plan, expressible(options));
   plan = prune::in_teacher_order(teacher.tree, std::move(plan));
@@ -129,7 +153,7 @@ void run_prune(const Options& options, CommandContext& context) {
     if (progress == nullptr) progress = std::make_unique<Progress>("writing the student", total, ProgressUnit::kBytes);
     progress->add(done - shown);
     shown = done;
-  });
+  }, asked.artifacts);
   progress.reset();
   context.out << "\nwritten to " << options.out.string()
               << (teacher.has_weights() ? "\n" : " (no weights: the teacher is a config alone)\n");
@@ -151,13 +175,20 @@ void add_prune(CLI::App& app, CommandContext& context) {
            {"espalier prune sdxl --use espalier.prune.ssd-1b -o ssd", "SDXL to SSD-1B"},
            {"espalier prune sdxl --use espalier.prune.magnitude --set keep=4 -o small", "four blocks in each attention module"},
            {"espalier prune sdxl --plan ssd/plan.toml -o again", "the same student, byte for byte"},
+           {"espalier prune sdxl --use espalier.prune.taylor --set keep=0.5 --calibrate recipe.toml -o half", "chosen on data"},
            {"espalier prune sdxl-base-unet.json --use espalier.prune.vega --dry-run", "only the figures, from a config"},
            {"espalier prune sdxl --plan mine.toml --pad comfyui -o padded", "identities fill up what ComfyUI wants to see"}}});
   command->add_option("MODEL", options->model, "the teacher: a diffusers folder, a single-file checkpoint, or a UNet config.json")
       ->required();
   command->add_option("--plan", options->plan, "a removal plan, as `prune` writes it")->type_name("FILE");
-  command->add_option("--use", options->use, "a pruner by its id")->type_name("ID");
+  command->add_option("--use", options->use, "a pruner by its id, or exec:FILE")->type_name("ID");
   one_each(command->add_option("--set", options->set, "a parameter of the pruner; repeatable"))->type_name("k=v");
+  command->add_option("--calibrate", options->calibrate, "a recipe whose [data] and [diffusion] a pruner may try units on")
+      ->type_name("RECIPE");
+  command->add_option("--batches", options->batches, "of that data; default: the recipe's [calibration] batches, or 8")
+      ->type_name("N");
+  command->add_option("--backend", options->backend, "what tries units: cpu, reference, or another plugin's")->type_name("NAME");
+  add_allow_exec(command, options->allow_exec);
   add_out(command, options->out, "the student's folder, which must not exist");
   command->add_option("--pad", options->pad, "fill up with identity blocks to the nearest structure that this loader opens")
       ->type_name("LOADER");

@@ -48,6 +48,7 @@ std::vector<std::string> work_words(const Options& options, const CommandContext
   std::vector<std::string> words{program, "work", fs::absolute(options.out).lexically_normal().string(), "--backend",
                                  options.backend};
   if (threads) words.insert(words.end(), {"--threads", std::to_string(*threads)});
+  if (options.allow_exec) words.emplace_back("--allow-exec");
   for (const fs::path& plugin : context.plugin_files) words.insert(words.end(), {"--plugin", fs::absolute(plugin).string()});
   return words;
 }
@@ -199,12 +200,12 @@ class SweepCommand {
   }
 
   sweep::CheckRecipe plugin_check() const {
-    return [this](const train::Recipe& recipe, ErrorList& faults) { RecipePlugins(recipe, registry_, faults); };
+    return [this](const train::Recipe& recipe, ErrorList& faults) { RecipePlugins(recipe, registry_, faults, options_.allow_exec); };
   }
   sweep::MakeServices services() const {
     return [this](const train::Recipe& recipe) {
       ErrorList faults;
-      auto plugins = std::make_shared<const RecipePlugins>(recipe, registry_, faults);
+      auto plugins = std::make_shared<const RecipePlugins>(recipe, registry_, faults, options_.allow_exec);
       faults.throw_if_any();
       return services_of_run(context_, std::move(plugins), backend_);
     };
@@ -259,7 +260,7 @@ void add_sweep(CLI::App& app, CommandContext& context) {
                     "check everything, print the trials with sizes and estimated time; write nothing");
   command->add_flag("--extend", options->extend, "take a changed sweep file: new trials are added, done ones stay");
   command->add_flag("--retry-failed", options->retry_failed, "try trials that have failed once more, as if they never had");
-  command->add_flag("--allow-exec", options->allow_exec, "let `search` start its program, which can do what you can");
+  command->add_flag("--allow-exec", options->allow_exec, "let `search` and exec: start their programs, which can do what you can");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
   command->add_option("--threads", options->threads, "threads of each worker (default: the cores, divided by --jobs)")
       ->type_name("N");

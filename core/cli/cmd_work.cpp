@@ -16,6 +16,7 @@ struct Options {
   std::string trial;
   std::string backend = "cpu";
   std::optional<int64_t> threads;
+  bool allow_exec = false;
 };
 
 void run_work(const Options& options, CommandContext& context) {
@@ -29,7 +30,7 @@ void run_work(const Options& options, CommandContext& context) {
   const sweep::WorkContext work{store, trials, rules,
                                 [&](const train::Recipe& recipe) {
                                   ErrorList faults;
-                                  auto plugins = std::make_shared<const RecipePlugins>(recipe, registry, faults);
+                                  auto plugins = std::make_shared<const RecipePlugins>(recipe, registry, faults, options.allow_exec);
                                   faults.throw_if_any();
                                   return services_of_run(context, std::move(plugins), backend);
                                 },
@@ -69,6 +70,7 @@ void add_work(CLI::App& app, CommandContext& context) {
   command->add_option("--trial", options->trial, "run this trial only")->type_name("ID");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
   command->add_option("--threads", options->threads, "threads of the backend; results do not depend on them")->type_name("N");
+  add_allow_exec(command, options->allow_exec);
   on_run(command, context, [options, &context] { run_work(*options, context); });
 }
 

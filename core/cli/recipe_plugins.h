@@ -11,22 +11,41 @@
 
 namespace espalier::cli {
 
+/// Adds --allow-exec to `command`.
+void add_allow_exec(CLI::App* command, bool& allow);
+
+/// A pruner that a command line names: a component's id, or exec:FILE.
+class PrunerUse {
+ public:
+  /// `sets`: "k=v". Errors: UserError for an id that is not there (nearest), parameters at fault, a program without `allow_exec`.
+  PrunerUse(const std::string& use, const std::vector<std::string>& sets, bool allow_exec, const plugins::Registry& registry);
+  std::unique_ptr<prune::PruneStrategy> make() const;
+
+ private:
+  const plugins::Component* component_ = nullptr;  // null: a program
+  plugins::ParamValues params_;
+  std::filesystem::path program_;
+  std::string json_;
+};
+
 /// The plugins that a recipe names. Shared by the services that make them; the recipe must outlive it.
 class RecipePlugins {
  public:
-  /// Faults go to `errors`: ids that are not there (nearest), parameters that are unknown, of a wrong type, out of range.
-  RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors);
+  /// Faults go to `errors`: ids that are not there (nearest), parameters that are unknown, of a wrong type, out of range; a program
+  /// without `allow_exec`.
+  RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors, bool allow_exec);
 
   struct Use {
-    const plugins::Component* component;  // null: a loss as text
+    const plugins::Component* component;  // null: a loss as text, or a pruner as a program
     plugins::ParamValues params;
-    std::string text = {};
+    std::string text = {};  // of the loss; of the program's parameters, as JSON
   };
   const Use& of(const train::PluginUse& use) const { return uses_.at(use.table); }
 
  private:
   void add_text(const train::PluginUse& use, const std::vector<std::string>& host_keys, const train::Recipe& recipe,
                 ErrorList& errors);
+  void add_program(const train::PluginUse& use, bool allow_exec, ErrorList& errors);
   void add(std::string_view kind, const train::PluginUse& use, const std::vector<std::string>& host_keys,
            const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors);
   std::map<const toml::table*, Use> uses_;

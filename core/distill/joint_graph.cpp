@@ -141,7 +141,7 @@ class JointBuilder {
   }
 
   void emit(const std::vector<LossUse>& losses, const Appended& student, const Appended* teacher) {
-    std::vector<Value> scalars;
+    std::vector<Value> scalars, logged;
     for (size_t use = 0; use < losses.size(); ++use) {
       const LossUse& loss = losses[use];
       LossView view{.predicts_v = options_.predicts_v, .output = student.output, .target = target_, .timestep = timestep_};
@@ -149,16 +149,65 @@ class JointBuilder {
       if (teacher != nullptr) view.teacher_output = teacher->output;
       view.pairs = values_of(loss, student, teacher);
       const std::string name = loss.name.empty() ? loss.loss->default_name() : loss.name;
-      const Scope scope(b_, "loss." + name);
-      add_terms(name, use, loss.loss->emit(b_, view), scalars);
+      view.param = [&](const std::string& param, const TensorType& type, const ParamInit& init) {
+        return param_of(name, param, type, init);
+      };
+      const Scope scope(b_, kLossPrefix + name);
+      const size_t params = made_.params.size(), terms = scalars.size();
+      add_terms(name, use, loss.loss->emit(b_, view), scalars, logged);
+      require_read(name, params, {scalars.begin() + static_cast<std::ptrdiff_t>(terms), scalars.end()});
     }
     if (scalars.empty()) throw UserError("[distill] no loss: add a [[loss]] to the recipe");
     const auto count = static_cast<int64_t>(scalars.size());
-    for (Value& scalar : scalars) scalar = ops::reshape(b_, scalar, {1});
-    const Value terms = ops::concat(b_, scalars, 0);
+    const Value terms = joined(scalars);
     made_.total = ops::reduce_sum(b_, ops::mul(b_, terms, b_.input("loss_weights", f32({count}))), {});
     b_.output("total", made_.total);
     b_.output("terms", terms);
+    if (!logged.empty()) b_.output("logged", joined(logged));
+    if (!options_.outputs) return;
+    b_.output("output", student.output);
+    b_.output("target", target_);
+    if (teacher != nullptr) b_.output("teacher_output", teacher->output);
+  }
+
+  /// Scalars as one vector.
+  Value joined(std::vector<Value> scalars) {
+    for (Value& scalar : scalars) scalar = ops::reshape(b_, scalar, {1});
+    return ops::concat(b_, std::move(scalars), 0);
+  }
+
+  Value param_of(const std::string& loss, const std::string& param, const TensorType& type, const ParamInit& init) {
+    const std::string name = kLossPrefix + loss + "." + param;
+    for (const LossParam& known : made_.params) {
+      if (known.name != name) continue;
+      if (!(known.type == type))
+        throw UserError(fmt::format("[loss {}] parameter '{}' is {} and {}; it has one type", loss, printable(param),
+                                    to_string(known.type), to_string(type)));
+      return options_.weights_are_inputs ? made_.graph.find_input(name) : made_.graph.find_param(name);
+    }
+    const Value v = options_.weights_are_inputs ? b_.input(name, type) : b_.param(name, type);
+    made_.params.push_back({name, type, init});
+    made_.trained.push_back(v);
+    return v;
+  }
+
+  /// Parameters of one loss, from index `first` on, each need a term that depends on it.
+  void require_read(const std::string& loss, size_t first, const std::vector<Value>& terms) const {
+    if (first == made_.params.size()) return;
+    const Graph& graph = made_.graph;
+    std::vector<bool> needed(graph.nodes().size(), false);
+    for (const Value term : terms) needed[graph.info(term).node] = true;
+    for (size_t i = needed.size(); i-- > 0;)
+      if (needed[i])
+        for (const Value v : graph.node(i).inputs)
+          if (v.present()) needed[graph.info(v).node] = true;
+    ErrorList errors;
+    for (size_t i = first; i < made_.params.size(); ++i) {
+      const Value v = made_.trained[made_.trained.size() - (made_.params.size() - i)];
+      if (!needed[graph.info(v).node])
+        errors.add(fmt::format("[loss {}] no term reads the parameter '{}': nothing would train it", loss, made_.params[i].name));
+    }
+    errors.throw_if_any();
   }
 
   std::vector<PairValues> values_of(const LossUse& loss, const Appended& student, const Appended* teacher) const {
@@ -169,7 +218,7 @@ class JointBuilder {
     for (const FeaturePair& pair : loss.pairs) {
       const PairValues values{pair, teacher->features.at(pair.teacher), student.features.at(pair.student)};
       const Shape &from = b_.shape(values.teacher), &to = b_.shape(values.student);
-      if (!(from == to))
+      if (!(from == to) && !(loss.loss->any_width() && equal_but_last(from, to)))
         errors.add(fmt::format("[{}] {} of the teacher is {}, {} of the student {}; a pair has one shape", loss.loss->id(),
                                pair.teacher, to_string(from), pair.student, to_string(to)));
       pairs.push_back(values);
@@ -178,22 +227,33 @@ class JointBuilder {
     return pairs;
   }
 
-  void add_terms(const std::string& name, size_t use, const std::vector<LossTerm>& terms, std::vector<Value>& scalars) {
+  static bool equal_but_last(const Shape& a, const Shape& b) {
+    if (a.rank() != b.rank() || a.rank() == 0) return false;
+    for (int i = 0; i + 1 < a.rank(); ++i)
+      if (a[i] != b[i]) return false;
+    return true;
+  }
+
+  void add_terms(const std::string& name, size_t use, const std::vector<LossTerm>& terms, std::vector<Value>& scalars,
+                 std::vector<Value>& logged) {
     ErrorList errors;
     const auto place = [&](const LossTerm& term) { return "[loss " + name + "] term '" + printable(term.label) + "' "; };
-    if (terms.empty()) errors.add("[loss " + name + "] it emits no term");
+    if (std::all_of(terms.begin(), terms.end(), [](const LossTerm& term) { return term.logged; }))
+      errors.add("[loss " + name + "] it emits no term");
     if (name == "step" || name == "total" || name == "grad_norm" || name.starts_with("val/"))
       errors.add("[loss " + name + "] this key of the metrics belongs to the trainer: give the loss another name");
     for (const LossTerm& term : terms) {
       const TensorType& type = b_.type(term.value);
       if (!(type == f32({}))) errors.add(place(term) + "is " + to_string(type) + ", needs to be an f32 scalar");
       const std::string key = term.label.empty() ? name : name + "/" + printable(term.label, 400);
-      for (const JointTerm& other : made_.terms)
+      std::vector<JointTerm> before = made_.terms;
+      before.insert(before.end(), made_.logged.begin(), made_.logged.end());
+      for (const JointTerm& other : before)
         if (other.key == key)
           errors.add("[loss " + name + "] '" + key + "' is already a term" +
                      (other.use == use ? " of this loss: each needs its own label" : ": give one of the losses another name"));
-      made_.terms.push_back({key, use});
-      scalars.push_back(term.value);
+      (term.logged ? made_.logged : made_.terms).push_back({key, use});
+      (term.logged ? logged : scalars).push_back(term.value);
     }
     errors.throw_if_any();
   }

@@ -22,6 +22,7 @@ struct JointOptions {
   int64_t batch = 1, height = 0, width = 0, tokens = 77;  // of the latent, in pixels
   bool predicts_v = false;                                // v-prediction; else epsilon
   bool weights_are_inputs = false;                        // the student's tensors are inputs of the graph: they change
+  bool outputs = false;                                   // the predictions are outputs too
   // What goes in instead of each UNet's graph; its inputs and outputs are f32 all the same. The student's own tensors stay f32
   // where their parameters become narrower.
   std::function<Graph(const Graph&)> unet = {};
@@ -36,12 +37,15 @@ struct JointTerm {
 };
 
 /// Inputs: latents, noise [N,H,W,C], timestep, alpha_bar [N], encoder_hidden_states, text_embeds and time_ids where the config
-/// asks for them, loss_weights [terms]. Outputs: "total", a scalar, and "terms" [terms] before their weights.
+/// asks for them, loss_weights [terms]. Outputs: "total", a scalar, "terms" [terms] before their weights, "logged" [logged] where losses
+/// log values; with `outputs` also "output", "target" and "teacher_output".
 struct JointGraph {
   Graph graph;
   std::vector<JointTerm> terms;
+  std::vector<JointTerm> logged;  // output "logged", where there are any
   Value total;
-  std::vector<Value> trained;  // tensors of the student, parameters or inputs, in the order that the graph reads them
+  std::vector<Value> trained;  // tensors of the student and of losses, parameters or inputs, in the order that the graph reads them
+  std::vector<LossParam> params;  // of losses
 };
 
 /// Builds it. `teacher` may be null: then no loss gets a teacher's output, and none may want pairs.

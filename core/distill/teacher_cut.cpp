@@ -55,6 +55,8 @@ JointGraph student_of(const JointGraph& joint, const std::vector<bool>& needed, 
                       const std::vector<std::string>& names) {
   JointGraph student;
   student.terms = joint.terms;
+  student.logged = joint.logged;
+  student.params = joint.params;
   Graph& graph = student.graph;
   graph.name = joint.graph.name;
   Builder b(graph);

@@ -10,6 +10,7 @@
 #include "core/base/interrupt.h"
 #include "core/base/progress.h"
 #include "core/exec/gated_calls.h"
+#include "core/exec/live_ranges.h"
 #include "core/exec/reference_call.h"
 #include "core/exec/staging.h"
 
@@ -127,9 +128,11 @@ void Executor::make_segments() {
   // A device with memory of its own may replay a whole partition at once.
   const bool whole = backend_ != nullptr && !backend_->host_accessible() && !options_.progress;
   const size_t most = whole ? list_.calls.size() : kMostCalls;
+  std::vector<size_t> cuts = options_.cuts;
+  std::sort(cuts.begin(), cuts.end());
   for (size_t first = 0; first < list_.calls.size();) {
     size_t last = first + 1;
-    while (last < list_.calls.size() && last - first < most &&
+    while (last < list_.calls.size() && last - first < most && !std::binary_search(cuts.begin(), cuts.end(), last) &&
            list_.calls[last].on_backend == list_.calls[first].on_backend && gates[last] == gates[first])
       ++last;
     Segment segment{first, last, nullptr, gates[first]};
@@ -187,6 +190,11 @@ void Executor::keep_on_device(OnDevice on_device) {
 }
 
 void Executor::run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
+  run_calls(0, list_.calls.size(), inputs, outputs);
+}
+
+void Executor::run_calls(size_t first_call, size_t last_call, const std::vector<const void*>& inputs,
+                         const std::vector<void*>& outputs) {
   ESP_CHECK(inputs.size() == list_.inputs.size() && outputs.size() == list_.outputs.size());
   if (staging_ == nullptr && backend_ != nullptr && !backend_->host_accessible()) keep_on_device({});
   call_ms_.assign(options_.timed ? list_.calls.size() : 0, 0.0);
@@ -207,6 +215,9 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
   const std::vector<void*>& device_outputs = staging_ ? staging_->outputs() : outputs;
   const std::vector<const void*>& device_constants = staging_ ? staging_->constants() : constant_data_;
   for (const Segment& segment : segments_) {
+    if (segment.last <= first_call) continue;
+    if (segment.first >= last_call) break;
+    ESP_CHECK(segment.first >= first_call && segment.last <= last_call);
     stop_if_asked();
     if (std::any_of(segment.gates.begin(), segment.gates.end(), is_zero)) {
       advance(segment.last - segment.first);
@@ -232,8 +243,41 @@ void Executor::run(const std::vector<const void*>& inputs, const std::vector<voi
       advance(1, list_.graph->node(list_.calls[i].node).path);
     }
   }
+  if (last_call < list_.calls.size()) return;
   if (staging_ != nullptr) staging_->end();
   copy_outputs(inputs, outputs);
+}
+
+uint64_t Executor::snapshot_bytes(size_t at) const {
+  uint64_t bytes = 0;
+  for (const ArenaRange& range : live_ranges(list_, at)) bytes += range.bytes;
+  return bytes;
+}
+
+Snapshot Executor::snapshot(size_t at) const {
+  Snapshot taken{at, std::vector<std::byte>(snapshot_bytes(at))};
+  std::byte* to = taken.bytes.data();
+  for (const ArenaRange& range : live_ranges(list_, at)) {
+    const void* from = static_cast<const char*>(arena_) + range.offset;
+    if (backend_ != nullptr)
+      backend_->copy(to, from, range.bytes);
+    else
+      std::memcpy(to, from, range.bytes);
+    to += range.bytes;
+  }
+  return taken;
+}
+
+void Executor::restore(const Snapshot& snapshot) {
+  const std::byte* from = snapshot.bytes.data();
+  for (const ArenaRange& range : live_ranges(list_, snapshot.at)) {
+    void* to = static_cast<char*>(arena_) + range.offset;
+    if (backend_ != nullptr)
+      backend_->copy(to, from, range.bytes);
+    else
+      std::memcpy(to, from, range.bytes);
+    from += range.bytes;
+  }
 }
 
 void Executor::copy_outputs(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {

@@ -27,6 +27,13 @@ struct ExecOptions {
   std::shared_ptr<SharedParams> params = {};  // shared with other executors of the same weights and backend; null: own ones
   bool progress = true;                       // show a progress line; a loop over runs has one of its own
   bool interruptible = true;                  // false: a run that has begun is finished, because it changes state in place
+  std::vector<size_t> cuts = {};              // calls that run_calls may begin at; a cut costs a partition
+};
+
+/// What of the arena is alive at a cut.
+struct Snapshot {
+  size_t at = 0;  // the call
+  std::vector<std::byte> bytes;
 };
 
 /// Owns the arena, the executables and the parameters of one call list. One run at a time.
@@ -47,6 +54,15 @@ class Executor {
   /// Calls that only make what a gate of zero leaves out are skipped.
   /// Errors: Interrupted between calls when the user asked to stop.
   void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
+
+  /// Calls [first, last) of a run, each a cut or an end of the list. What stands before `first` must have been run, or restored, with
+  /// equal inputs as far as those calls read them; outputs are complete when `last` is the end.
+  void run_calls(size_t first, size_t last, const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
+  /// What the calls from `at` on read of those before it, as the arena holds it now; and back. Cost: a copy of those bytes.
+  Snapshot snapshot(size_t at) const;
+  void restore(const Snapshot& snapshot);
+  /// Bytes of a snapshot at `at`.
+  uint64_t snapshot_bytes(size_t at) const;
 
   /// For a device whose memory the host does not read, before the first run: the marked inputs and outputs of every run are
   /// given in the device's memory. Calls that a gate makes useless are skipped only where the gate is an element of the others.

@@ -49,24 +49,29 @@ RemovalPlan plan_of(const model::BlockTree& tree, const std::vector<Unit>& units
   return in_teacher_order(tree, std::move(plan));
 }
 
-RemovalPlan run_strategy(PruneStrategy& strategy, const model::BlockTree& teacher, const io::TensorSourcePtr& weights,
-                         uint64_t seed, Expressible expressible) {
-  RemovalPlan plan{model::structure_hash(teacher.config), {}, {}};
-  model::BlockTree student = teacher;
-  for (int32_t stage = 0; stage < kMostStages; ++stage) {
+void PruneStrategy::load(const std::string& state) {
+  if (!state.empty()) throw UserError("[" + id() + "] has no state of its own and cannot take one back");
+}
+
+Asked run_strategy(PruneStrategy& strategy, const model::BlockTree& model, const AskOptions& options) {
+  Asked out{{model::structure_hash(model.config), {}, {}}, {}, options.asked, false};
+  model::BlockTree student = model;
+  for (int32_t call = 0; call < kMostStages; ++call) {
     const std::vector<Unit> units = list_units(student);
-    const StrategyRows rows =
-        strategy.next({units, model::write_config(student.config), student_weights(student, weights), stage, seed, {}});
+    StrategyInput input{units, &student, model::write_config(student.config), student_weights(student, options.weights)};
+    input.stage = out.asked;
+    input.seed = options.seed;
+    input.metrics = options.metrics;
+    if (options.calibrate) input.calibration = options.calibrate(student, input.weights);
+    StrategyRows rows = strategy.next(input);
+    ++out.asked;
+    out.done = rows.done;
+    for (auto& [name, bytes] : rows.artifacts) out.artifacts[name] = std::move(bytes);
     const RemovalPlan step = plan_of(student, units, rows, strategy.id());
-    if (stage == 0) {
-      plan = step;
-      student = apply_plan(teacher, plan, strategy.id(), expressible);
-    } else {
-      const model::BlockTree next = apply_plan(student, step, strategy.id(), expressible);
-      plan = compose(teacher, plan, step, expressible);
-      student = next;
-    }
-    if (rows.done) return plan;
+    const model::BlockTree next = apply_plan(student, step, strategy.id(), options.expressible);
+    out.plan = call == 0 ? step : compose(model, out.plan, step, options.expressible);
+    student = next;
+    if (out.done || !options.to_the_end) return out;
   }
   throw UserError(
       fmt::format("[{}] asked for more than {} stages; a pruner must say when it is done", strategy.id(), kMostStages));

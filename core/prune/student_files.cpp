@@ -169,7 +169,7 @@ void copy_beside_unet(const model::Model& model, const fs::path& to, const std::
 }
 
 void write_student(const model::Model& teacher, const model::BlockTree& student, const RemovalPlan& plan, const fs::path& out,
-                   const WriteProgress& progress) {
+                   const WriteProgress& progress, const std::map<std::string, std::string>& artifacts) {
   const InterruptGuard guard;
   uint64_t bytes = bytes_beside_unet(teacher);
   if (teacher.has_weights())
@@ -181,7 +181,11 @@ void write_student(const model::Model& teacher, const model::BlockTree& student,
   if (teacher.has_weights()) write_weights(teacher, student, unet / "diffusion_pytorch_model.safetensors", progress);
   write_text(folder.path() / kPlanFile, write_plan(plan));
   write_text(folder.path() / kOriginFile, write_origins(origin_map(teacher.tree, student)));
-  copy_beside_unet(teacher, folder.path(), {kPlanFile, kOriginFile});  // of a teacher that is itself a student
+  for (const auto& [name, made] : artifacts) {
+    fs::create_directories(folder.path() / "artifacts");
+    write_text(folder.path() / "artifacts" / name, made);
+  }
+  copy_beside_unet(teacher, folder.path(), {kPlanFile, kOriginFile, "artifacts"});  // of a teacher that is itself a student
   folder.publish();
 }
 

@@ -36,14 +36,16 @@ void copy_beside_unet(const model::Model& model, const std::filesystem::path& to
 uint64_t bytes_beside_unet(const model::Model& model);
 
 /// Writes `out`/unet/{config.json,diffusion_pytorch_model.safetensors} and `out`/{plan.toml,origin.json}; of a pipeline
-/// folder also everything beside unet/, byte for byte; of a checkpoint its other tensors. `student` may be padded: the output
+/// folder also everything beside unet/, byte for byte; of a checkpoint its other tensors. `artifacts` (name → bytes) go to
+/// `out`/artifacts. `student` may be padded: the output
 /// projections of padded blocks are zero. A lone config gives no weights.
 ///
 /// Guarantees: weights keep the teacher's dtype and bytes; the folder appears whole or not at all; the same teacher and
 /// plan give the same bytes. Errors: UserError when `out` exists, space is short, or a file cannot be read.
 /// Cost: streams tensor by tensor and drops the pages behind; memory does not grow with the model.
 void write_student(const model::Model& teacher, const model::BlockTree& student, const RemovalPlan& plan,
-                   const std::filesystem::path& out, const WriteProgress& progress = {});
+                   const std::filesystem::path& out, const WriteProgress& progress = {},
+                   const std::map<std::string, std::string>& artifacts = {});
 
 /// Where a tensor of a padded block must be zero so that the block is an identity: the projections whose result is added
 /// to the hidden state.

@@ -24,6 +24,8 @@ struct Price {
   double flops = 0, bytes = 0;
 };
 
+int64_t size_of(const BlockTree& tree) { return tree.config.sample_size > 0 ? tree.config.sample_size : kDefaultSize; }
+
 /// Calls f for `path` and every path that contains it.
 template <typename F>
 void for_each_prefix(const std::string& path, F&& f) {
@@ -220,8 +222,17 @@ class Lister {
 
 }  // namespace
 
-std::vector<Unit> list_units(const BlockTree& tree) {
-  return Lister(tree, tree.config.sample_size > 0 ? tree.config.sample_size : kDefaultSize).list();
+ModelPrice price_of(const BlockTree& tree) {
+  ModelPrice price;
+  for (const model::TensorSpec& spec : model::tensor_specs(tree)) price.parameters += spec.shape.elements();
+  model::GraphOptions options;
+  options.height = options.width = size_of(tree);
+  const Graph graph = model::build_graph(tree, options);
+  for (const Node& node : graph.nodes())
+    if (node.kind == NodeKind::kOp) price.flops += (*node.op->cost)(graph.call(node)).flops;
+  return price;
 }
+
+std::vector<Unit> list_units(const BlockTree& tree) { return Lister(tree, size_of(tree)).list(); }
 
 }  // namespace espalier::prune

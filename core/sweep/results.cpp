@@ -10,7 +10,7 @@
 #include "core/base/files.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
-#include "core/sweep/setting_json.h"
+#include "core/io/toml_json.h"
 
 namespace espalier::sweep {
 namespace {
@@ -31,7 +31,7 @@ std::string csv_cell(const std::string& text) {
 
 /// A value as a cell: a string without its quotes.
 std::string cell_of(const std::string& value) {
-  const nlohmann::ordered_json json = json_of_text(value);
+  const nlohmann::ordered_json json = io::json_of_text(value);
   return json.is_string() ? json.get<std::string>() : value;
 }
 
@@ -88,7 +88,7 @@ void write_jsonl(const Results& results) {
   std::string text;
   for (const TrialResult& row : results.trials) {
     nlohmann::ordered_json settings = nlohmann::ordered_json::object(), values = nlohmann::ordered_json::object();
-    for (const auto& [path, value] : row.trial.settings) settings[path] = json_of_text(value);
+    for (const auto& [path, value] : row.trial.settings) settings[path] = io::json_of_text(value);
     for (const auto& [key, value] : row.outcome.values) values[key] = value;
     text += nlohmann::ordered_json{{"id", row.trial.id},
                                    {"name", row.trial.name},

@@ -1,7 +1,7 @@
 // The program is a stranger: each of its answers is looked at in full before anything is made of it, and nothing waits for it.
 
 #include "core/sweep/search.h"
-#include "core/sweep/setting_json.h"
+#include "core/io/toml_json.h"
 
 #include <fmt/format.h>
 
@@ -29,7 +29,7 @@ Json axis_json(const Distribution& axis) {
   Json json{{"path", axis.path}, {"kind", axis.kind}};
   if (axis.kind == "choice") {
     json["choices"] = Json::array();
-    for (const auto& choice : axis.choices) json["choices"].push_back(json_of(*choice));
+    for (const auto& choice : axis.choices) json["choices"].push_back(io::json_of(*choice));
   } else if (axis.kind == "integer") {
     json["low"] = static_cast<int64_t>(axis.low), json["high"] = static_cast<int64_t>(axis.high);
   } else {
@@ -57,7 +57,7 @@ std::string shown(const Json& json) { return printable(dumped(json), 80); }
 std::optional<Setting> setting_of(const Distribution& axis, const Json& value, std::string& why) {
   if (axis.kind == "choice") {
     for (size_t i = 0; i < axis.choices.size(); ++i)
-      if (json_of(*axis.choices[i]) == value) {
+      if (io::json_of(*axis.choices[i]) == value) {
         Setting setting{axis.path, axis.choices[i], value_text(*axis.choices[i]), axis.place, axis.at};
         setting.at.insert(setting.at.end(), {"choice", std::to_string(i)});
         return setting;
@@ -106,7 +106,7 @@ Point point_of(const SweepFile& file, const Json& settings, std::string& why) {
 /// A trial's settings as the program knows them.
 Json settings_json(const Trial& trial) {
   Json settings = Json::object();
-  for (const auto& [path, text] : trial.settings) settings[path] = json_of_text(text);
+  for (const auto& [path, text] : trial.settings) settings[path] = io::json_of_text(text);
   return settings;
 }
 

@@ -17,6 +17,7 @@
 #include "core/train/measure_step.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
+#include "core/train/stage_pruners.h"
 
 namespace espalier::sweep {
 namespace {
@@ -66,7 +67,7 @@ struct Opened {
       : recipe(std::move(of)), services(make(recipe)), models(train::open_models(recipe)), source(train::open_data(recipe)) {
     train::check_data_fits(recipe, models, *source);
     for (const train::LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
-    stages = train::preview_stages(recipe, models, services, losses, *source);
+    stages = train::preview_stages(recipe, models, services, losses, *source, train::calibrate_on_data(recipe, services.backend));
   }
 };
 

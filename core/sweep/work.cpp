@@ -14,7 +14,7 @@
 #include "core/base/interrupt.h"
 #include "core/base/text.h"
 #include "core/train/run.h"
-#include "core/train/stage_plan.h"
+#include "core/train/stage_gate.h"
 #include "core/train/stage_prefix.h"
 
 namespace espalier::sweep {

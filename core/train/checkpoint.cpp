@@ -33,6 +33,23 @@ void for_each_buffer(StudentType& student, const F& f) {
   }
 }
 
+std::string hex_of(const std::string& bytes) {
+  std::string text;
+  for (const char c : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return text;
+}
+
+std::string of_hex(const std::string& text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    throw UserError("the pruner's state is damaged");
+  };
+  std::string bytes;
+  for (size_t i = 0; i + 1 < text.size(); i += 2) bytes += static_cast<char>(16 * digit(text[i]) + digit(text[i + 1]));
+  return bytes;
+}
+
 json to_json(const RunState& state) {
   json history = json::array();
   for (const StageRecord& row : state.history) {
@@ -53,6 +70,12 @@ json to_json(const RunState& state) {
           {"event_bytes", state.mark.event_bytes},
           {"history", history},
           {"last_row", state.last_row},
+          {"last_validation", state.last_validation},
+          {"pruner",
+           {{"schedule", state.pruner.schedule},
+            {"asked", state.pruner.asked},
+            {"done", state.pruner.done},
+            {"state", hex_of(state.pruner.bytes)}}},
           {"validated", state.validated},
           {"inputs", state.inputs}};
 }
@@ -66,6 +89,13 @@ RunState from_json(const json& root) {
   root.at("metrics_bytes").get_to(state.mark.jsonl_bytes), root.at("event_bytes").get_to(state.mark.event_bytes);
   root.at("last_row").get_to(state.last_row), root.at("validated").get_to(state.validated);
   root.at("inputs").get_to(state.inputs);
+  if (root.contains("last_validation")) root.at("last_validation").get_to(state.last_validation);
+  if (root.contains("pruner")) {
+    const json& pruner = root.at("pruner");
+    pruner.at("schedule").get_to(state.pruner.schedule), pruner.at("asked").get_to(state.pruner.asked);
+    pruner.at("done").get_to(state.pruner.done);
+    state.pruner.bytes = of_hex(pruner.at("state").get<std::string>());
+  }
   for (const json& row : root.at("history")) {
     StageRecord each{row.at("stage"),  row.at("attempt"), row.at("step"), row.at("removed"), row.at("gate"), {},
                      row.at("outcome")};
@@ -129,6 +159,11 @@ LoadedCheckpoint read_checkpoint(const fs::path& folder, const Base& base, const
     throw UserError((folder / kState).string() + ": " + error.what());
   }
   const io::TensorSourcePtr source = io::open_safetensors(folder / kTensors);
+  const std::string of_loss = std::string("weight/") + distill::kLossPrefix;
+  std::vector<distill::LossParam> params;
+  for (const std::string& name : source->names())
+    if (name.rfind(of_loss, 0) == 0) params.push_back({name.substr(7), source->get(name).type, {}});
+  loaded.student->set_loss_params(params, 0, optimizer);
   size_t read = 0;
   for_each_buffer(*loaded.student, [&](const std::string& name, Buffer& buffer) {
     ++read;

@@ -32,11 +32,21 @@ struct StageRecord {
   std::string outcome;                       // "met", "failed: rolled back", …; empty while it runs
 };
 
+/// Where the schedule of a pruner stands.
+struct PrunerState {
+  int64_t schedule = -1;  // the first of its stages; -1: none was asked
+  int32_t asked = 0;      // how often
+  bool done = false;
+  std::string bytes;  // its own, of any kind
+};
+
 struct RunState {
   Position position;
   MetricsMark mark;
   std::vector<StageRecord> history;
   NamedNumbers last_row;                      // of the newest step: a gate may ask for it
+  NamedNumbers last_validation;               // the newest: a pruner may ask for it
+  PrunerState pruner;
   int64_t validated = -1;                     // the step of the newest validation row
   std::map<std::string, std::string> inputs;  // fingerprints_of
 };

@@ -10,6 +10,7 @@
 #include "core/train/measure_step.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
+#include "core/train/stage_pruners.h"
 
 namespace espalier::train {
 namespace {
@@ -59,7 +60,7 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   check_data_fits(recipe, models, *source);
   Losses losses;
   for (const LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
-  const std::vector<StagePreview> stages = preview_stages(recipe, models, services, losses, *source);
+  const std::vector<StagePreview> stages = preview_stages(recipe, models, services, losses, *source, calibrate_on_data(recipe, services.backend));
   for (const std::string& note : models.notes) out << note << '\n';
   for (const std::string& line : source->describe()) out << line << '\n';
   out << '\n';

@@ -33,6 +33,7 @@ std::string of_data(const DataSpec& data) {
 
 std::string name_of_stage_teacher(size_t stage) { return "the teacher of stage " + std::to_string(stage); }
 
+std::string name_of_program(size_t stage) { return "the program that prunes in stage " + std::to_string(stage); }
 std::string name_of_loss_text(size_t loss) { return "the text of loss " + std::to_string(loss); }
 
 std::map<std::string, std::string> fingerprints_of(const Recipe& recipe, const Models& models) {
@@ -46,6 +47,9 @@ std::map<std::string, std::string> fingerprints_of(const Recipe& recipe, const M
   }
   for (size_t i = 0; i < recipe.losses.size(); ++i)
     if (const auto& file = recipe.losses[i].plugin.file; !file.empty()) prints[name_of_loss_text(i)] = sha256_of_file(file);
+  for (size_t i = 0; i < recipe.stages.size(); ++i)
+    if (recipe.stages[i].prune && !recipe.stages[i].prune->file.empty())
+      prints[name_of_program(i)] = sha256_of_file(recipe.stages[i].prune->file);
   return prints;
 }
 

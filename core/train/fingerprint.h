@@ -8,9 +8,10 @@
 
 namespace espalier::train {
 
-/// "the teacher of stage 2", "the text of loss 1".
+/// "the teacher of stage 2", "the text of loss 1", "the program that prunes in stage 0".
 std::string name_of_stage_teacher(size_t stage);
 std::string name_of_loss_text(size_t loss);
+std::string name_of_program(size_t stage);
 
 /// Name → sha256: "teacher", "student" (of [student]), "the teacher of stage 2", "the text of loss 1", "data". Weights count with
 /// the name, type, shape and the 64 bytes at either end of every tensor, a cache with its index, replayed batches as weights do:

@@ -32,6 +32,7 @@ distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, size
   distill::JointOptions options{.batch = shape.batch, .height = shape.height, .width = shape.width, .tokens = shape.tokens};
   options.predicts_v = recipe.predicts_v;
   options.weights_are_inputs = true;
+  options.outputs = losses.outputs;
   if (recipe.train.precision != DType::kF32)
     options.unet = [compute = recipe.train.precision](const Graph& unet) {
       passes::Context context;
@@ -39,7 +40,8 @@ distill::JointGraph joint_graph(const Recipe& recipe, const Losses& losses, size
       return passes::mixed_precision(unet, context);
     };
   distill::JointGraph joint = distill::build_joint_graph(teacher, student.tree, uses, options);
-  for (distill::JointTerm& term : joint.terms) term.use = index[term.use];
+  for (auto* terms : {&joint.terms, &joint.logged})
+    for (distill::JointTerm& term : *terms) term.use = index[term.use];
   return joint;
 }
 

@@ -19,6 +19,7 @@ namespace espalier::train {
 /// The losses of a recipe, made once for a run, in its order.
 struct Losses {
   std::vector<std::unique_ptr<distill::LossStrategy>> made;
+  bool outputs = false;  // metrics read the predictions: they are outputs of the graph
 };
 
 /// Teacher (null: none) and student on batches of `shape`, with the losses of `stage`; the student's tensors are inputs of the

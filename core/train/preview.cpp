@@ -8,6 +8,7 @@
 #include "core/base/text.h"
 #include "core/io/memory_source.h"
 #include "core/train/loss_weights.h"
+#include "core/train/stage_pruners.h"
 
 namespace espalier::train {
 namespace {
@@ -55,20 +56,23 @@ std::string metric_fault(const std::string& metric, int64_t steps, const std::ve
 }
 
 std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
-                                         const Losses& losses, const data::Source& source) {
+                                         const Losses& losses, const data::Source& source, const prune::Calibrate& calibrate) {
   const model::BlockTree* teacher = models.teacher ? &models.teacher->tree : nullptr;
   const bool held_out = source.validation_batches() > 0;
   std::vector<StagePreview> stages;
   std::vector<std::vector<distill::JointTerm>> terms;
   ErrorList errors;
+  PrunerState pruner;
   Structure now = make_structure(models.base, models.start);
   for (size_t i = 0; i < recipe.stages.size(); ++i) {
     const StageSpec& spec = recipe.stages[i];
     StagePreview stage;
     if (spec.prune) {
       try {
-        const auto pruner = services.make_pruner(*spec.prune);
-        stage.step = prune::run_strategy(*pruner, now.tree, weights_after(models, now.plan), recipe.train.seed);
+        StageRemovals removals =
+            stage_removals(recipe, services, calibrate, {i, 0, &now.tree, weights_after(models, now.plan)}, pruner);
+        stage.step = std::move(removals.plan);
+        pruner = std::move(removals.state);
         if (!stage.step.removals.empty())
           now = make_structure(models.base,
                                now.plan.removals.empty() ? stage.step : prune::compose(models.base.tree, now.plan, stage.step));

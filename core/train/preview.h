@@ -23,10 +23,10 @@ struct StagePreview {
 ///
 /// Errors: UserError with the stage's place when a pruner refuses its student, a teacher does not open or has another structure,
 /// a gate's metric will not be there (nearest), a glob of `weights` matches no term in any stage (nearest); those of joint_graph.
-/// Cost: that of the pruners, of which one that looks at weights reads those of the student at the start; a graph of forward for
+/// Cost: that of the pruners, of which one that looks at weights, or at what units do, sees those of the student at the start; a graph of forward for
 /// each structure.
 std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
-                                         const Losses& losses, const data::Source& source);
+                                         const Losses& losses, const data::Source& source, const prune::Calibrate& calibrate);
 
 /// "" when the numbers at the end of a stage of `steps` steps with these terms will have `metric`, else what is wrong (nearest).
 std::string metric_fault(const std::string& metric, int64_t steps, const std::vector<distill::JointTerm>& terms, bool held_out);

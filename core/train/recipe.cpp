@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kFile = "file:";
+constexpr std::string_view kFile = "file:", kExec = "exec:";
 
 constexpr double kMostWeight = 1e9;  // of a loss and of a term
 
@@ -29,8 +29,10 @@ class Reader {
     student();
     data();
     diffusion();
+    calibration();
     train();
     losses();
+    metrics();
     stages();
     losses_of_stages();
     top_.finish();
@@ -166,6 +168,15 @@ class Reader {
     if (recipe_.teacher && errors_.messages().size() == faults) as_the_teacher(reader);
   }
 
+  void calibration() {
+    const Table table = top_.table("calibration");
+    if (table == nullptr) return;
+    io::TomlReader reader(*table, file_, "[calibration]", errors_);
+    reader.require("batches");
+    integer(reader, "batches", 1, 1 << 20, recipe_.calibration_batches);
+    reader.finish();
+  }
+
   /// A student learns on the noise of its teacher: keys that [diffusion] leaves out are the teacher's, the others must be.
   void as_the_teacher(io::TomlReader& reader) {
     if (!fs::exists(*recipe_.teacher)) return;  // reported
@@ -191,14 +202,14 @@ class Reader {
                                          each.theirs, noise->file.string(), each.ours));
   }
 
-  /// A loss as text: its path becomes absolute, for the resolved recipe too.
-  void text_loss(io::TomlReader& reader, const toml::table& table, PluginUse& use) {
-    const std::string given = use.id.substr(kFile.size());
+  /// A loss as text or a pruner as a program: its path becomes absolute, for the resolved recipe too.
+  void named_file(std::string_view carrier, io::TomlReader& reader, const toml::table& table, PluginUse& use) {
+    const std::string given = use.id.substr(carrier.size());
     toml::node& node = *const_cast<toml::table&>(table).get("use");  // the recipe's own copy
     use.file = absolute(given, node);
     if (!fs::is_regular_file(use.file))
       reader.fault("use", "'" + printable(given) + "' is not there (looked for " + use.file.string() + ")");
-    use.id = std::string(kFile) + use.file.string();
+    use.id = std::string(carrier) + use.file.string();
     *node.as_string() = use.id;
   }
 
@@ -211,7 +222,7 @@ class Reader {
       LossSpec loss;
       reader.require("use");
       loss.plugin = {reader.string("use").value_or(""), rows[i], reader.place("use"), {}};
-      if (loss.plugin.id.starts_with(kFile)) text_loss(reader, *rows[i], loss.plugin);
+      if (loss.plugin.id.starts_with(kFile)) named_file(kFile, reader, *rows[i], loss.plugin);
       loss.name = reader.string("name").value_or("");
       const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
       if (std::any_of(loss.name.begin(), loss.name.end(), is_control))
@@ -232,6 +243,21 @@ class Reader {
             loss.weights.emplace_back(glob.str(), *factor);
         }
       recipe_.losses.push_back(std::move(loss));
+    }
+  }
+
+  void metrics() {
+    const std::vector<Table> rows = top_.tables("metric");
+    for (size_t i = 0; i < rows.size(); ++i) {
+      io::TomlReader reader(*rows[i], file_, "[[metric]] " + std::to_string(i), errors_);
+      MetricSpec metric;
+      reader.require("use");
+      metric.plugin = {reader.string("use").value_or(""), rows[i], reader.place("use"), {}};
+      metric.name = reader.string("name").value_or("");
+      integer(reader, "pictures", 1, 1 << 20, metric.pictures);
+      integer(reader, "steps", 1, 1000, metric.steps);
+      number(reader, "guidance", 1, 100, metric.guidance);
+      recipe_.metrics.push_back(std::move(metric));
     }
   }
 
@@ -359,6 +385,7 @@ class Reader {
       io::TomlReader inner(*prune, file_, "prune", errors_);
       inner.require("use");
       stage.prune = PluginUse{inner.string("use").value_or(""), prune, inner.place("use"), {}};
+      if (stage.prune->id.starts_with(kExec)) named_file(kExec, inner, *prune, *stage.prune);
       if (!recipe_.teacher && !recipe_.student) inner.fault("use", "there is no [teacher] to prune");
     }
     stage.teacher = path_at(reader, table, "teacher");
@@ -399,6 +426,11 @@ const std::vector<std::string>& loss_host_keys() {
 }
 const std::vector<std::string>& prune_host_keys() {
   static const std::vector<std::string> keys{"use"};
+  return keys;
+}
+
+const std::vector<std::string>& metric_host_keys() {
+  static const std::vector<std::string> keys{"use", "name", "pictures", "steps", "guidance"};
   return keys;
 }
 

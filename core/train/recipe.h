@@ -22,7 +22,7 @@ struct PluginUse {
   std::string id;
   const toml::table* table = nullptr;  // in Recipe::root
   std::string place;                   // file:line:column of the id
-  /// Of `use = "file:my_loss.eir"`: the path, absolute. Empty: `id` is a plugin's.
+  /// Of `use = "file:my_loss.eir"` and `use = "exec:my_pruner.py"`: the path, absolute. Empty: `id` is a plugin's.
   std::filesystem::path file;
 };
 
@@ -35,6 +35,14 @@ struct LossSpec {
   int64_t start = 0, end = 0;                           // steps [start, end) in which it counts; end 0: to the end
   std::vector<size_t> stages;                           // of which it is a loss; empty: of all
   bool in_stage(size_t stage) const;
+};
+
+/// A [[metric]]: measured at each validation.
+struct MetricSpec {
+  PluginUse plugin;
+  std::string name;                // after "val/"; empty: the metric's own
+  int64_t pictures = 16, steps = 20;  // of one that reads pictures: how many held-out rows, DDIM steps
+  double guidance = 1;
 };
 
 /// Defaults are those of PyTorch's AdamW; adafactor's differ, and are those of torch.optim.Adafactor.
@@ -102,17 +110,20 @@ struct Recipe {
   std::optional<std::filesystem::path> teacher, student;
   bool random_student = false;
   DataSpec data;
+  int64_t calibration_batches = 8;  // of the data, for pruners that look at what units do
   bool predicts_v = false;
   distill::NoiseSchedule schedule;
   std::vector<LossSpec> losses;
+  std::vector<MetricSpec> metrics;
   TrainSpec train;
   std::vector<StageSpec> stages;  // never empty: without [[stage]] one that prunes nothing
   int64_t planned_steps() const;
 };
 
-/// Keys of a [[loss]] and of `prune` that are not the plugin's parameters.
+/// Keys of a [[loss]], of `prune` and of a [[metric]] that are not the plugin's parameters.
 const std::vector<std::string>& loss_host_keys();
 const std::vector<std::string>& prune_host_keys();
+const std::vector<std::string>& metric_host_keys();
 
 /// Reads `file` with each of `sets` ("train.steps=10", "stage.0.prune.use=…") laid over it. Paths become absolute.
 ///

@@ -82,6 +82,7 @@ std::string resolved_text(const Recipe& recipe) {
     put(diffusion, "beta_start", recipe.schedule.beta_start);
     put(diffusion, "beta_end", recipe.schedule.beta_end);
   }
+  if (recipe.calibration_batches == Recipe{}.calibration_batches) root.erase("calibration");
   fill_train(table_at(root, "train"), recipe.train);
   if (toml::array* losses = root["loss"].as_array())
     for (size_t i = 0; i < losses->size(); ++i) {

@@ -17,7 +17,8 @@
 #include "core/train/open_data.h"
 #include "core/train/preview.h"
 #include "core/train/run_folder.h"
-#include "core/train/stage_plan.h"
+#include "core/train/stage_gate.h"
+#include "core/train/stage_pruners.h"
 #include "core/train/trainer.h"
 #include "core/train/write_run.h"
 
@@ -42,7 +43,10 @@ class Run {
     std::unique_ptr<data::Source> source = open_data(recipe_);
     check_data_fits(recipe_, models_, *source);
     source_ = data::prefetch(std::move(source), kBatchesAhead);
-    const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_, losses_, *source_);
+    calibrate_ = calibrate_on_data(recipe_, services_.backend);
+    run_metrics_ = std::make_unique<RunMetrics>(recipe_, services_, *source_);
+    losses_.outputs = run_metrics_->reads_outputs();
+    const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_, losses_, *source_, calibrate_);
     const Needs needs = needs_of(recipe_, models_, stages, services_, losses_, *source_);
     require_memory(needs, services_.backend);
     folder_.begin();
@@ -145,8 +149,14 @@ class Run {
   /// On the held-out rows, with a row of metrics, once for each step: a stop in the middle repeats it.
   NamedNumbers validate() {
     NamedNumbers row = trainer_->validate(state_.position);
+    if (!row.empty() && !run_metrics_->empty()) {
+      run_metrics_->add_pictures(*student_, *teacher_, static_cast<size_t>(state_.position.stage), *source_);
+      const NamedNumbers measured = run_metrics_->numbers();
+      row.insert(row.end(), measured.begin(), measured.end());
+    }
     if (!row.empty() && state_.validated != state_.position.step) metrics_->row(state_.position.step, row);
     state_.validated = state_.position.step;
+    if (!row.empty()) state_.last_validation = row;
     if (!row.empty() && services_.watcher.go_on && !services_.watcher.go_on(state_.position.step, row))
       throw Halted(fmt::format("[{}] halted at step {}", folder_.path().string(), state_.position.step));
     return row;
@@ -161,8 +171,13 @@ class Run {
       write_checkpoint(before, *student_, state_);
     if (!stage.prune && at.attempt > 0) return leave_out(std::move(record));
     if (stage.prune) {
-      const auto pruner = services_.make_pruner(*stage.prune);
-      const prune::RemovalPlan plan = stage_plan(*pruner, *student_, recipe_.train.seed, at.attempt);
+      StageQuestion question{static_cast<size_t>(at.stage), at.attempt, &student_->structure().tree, student_->weights()};
+      question.numbers = state_.last_row;
+      question.numbers.insert(question.numbers.end(), state_.last_validation.begin(), state_.last_validation.end());
+      StageRemovals removals = stage_removals(recipe_, services_, calibrate_, question, state_.pruner);
+      const prune::RemovalPlan& plan = removals.plan;
+      state_.pruner = removals.state;
+      keep_artifacts(removals.artifacts);
       if (plan.removals.empty() && at.attempt > 0) return leave_out(std::move(record));
       for (const prune::Removal& removal : plan.removals) record.removed.push_back(removal.path);
       if (!plan.removals.empty()) {
@@ -178,6 +193,15 @@ class Run {
     state_.history.push_back(std::move(record));
     at.pruned = true;
     return true;
+  }
+
+  /// What a pruner handed over, in RUN/artifacts/stage-K, each file whole or as it was.
+  void keep_artifacts(const std::map<std::string, std::string>& artifacts) const {
+    const fs::path to = folder_.path() / "artifacts" / fmt::format("stage-{}", state_.position.stage);
+    for (const auto& [name, bytes] : artifacts) {
+      fs::create_directories(to);
+      write_text(to / name, bytes);
+    }
   }
 
   bool leave_out(StageRecord record) {
@@ -200,7 +224,7 @@ class Run {
       teacher.shared_of_held_out = teacher_values_text(recipe_, state_.inputs, stage, true);
     }
     trainer_ = std::make_unique<Trainer>(recipe_, services_, losses_, static_cast<size_t>(state_.position.stage), *source_,
-                                         *student_, teacher_ ? &teacher_->tree : nullptr, teacher);
+                                         *student_, teacher_ ? &teacher_->tree : nullptr, teacher, run_metrics_.get());
     trainer_stage_ = state_.position.stage;
     trainer_->terms();
     for (const std::string& note : trainer_->notes()) say(note);
@@ -292,6 +316,8 @@ class Run {
   Models models_;
   Losses losses_;
   std::unique_ptr<data::Source> source_;
+  prune::Calibrate calibrate_;
+  std::unique_ptr<RunMetrics> run_metrics_;
   std::unique_ptr<Student> student_;
   std::optional<model::Model> teacher_;    // of the current stage
   std::shared_ptr<TeacherFolder> values_;  // what runs share of the teacher; also the trainer's

@@ -9,6 +9,7 @@
 #include "core/distill/loss.h"
 #include "core/lower/backend.h"
 #include "core/prune/strategy.h"
+#include "core/train/metric.h"
 #include "core/train/metrics.h"
 #include "core/train/recipe.h"
 #include "core/train/teacher_values.h"
@@ -29,6 +30,7 @@ struct Services {
   std::shared_ptr<lower::Backend> backend;  // null: the built-in reference
   std::function<std::unique_ptr<distill::LossStrategy>(const PluginUse&)> make_loss;
   std::function<std::unique_ptr<prune::PruneStrategy>(const PluginUse&)> make_pruner;
+  std::function<std::unique_ptr<MetricStrategy>(const PluginUse&)> make_metric = {};
   std::function<void(const std::string&)> say;          // a line for people
   std::function<void(const FinishedRun&)> report = {};  // writes RUN/report.html; empty: none is written
   RunWatcher watcher = {};

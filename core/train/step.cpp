@@ -17,7 +17,7 @@ std::string slot_name(const std::string& tensor, const std::string& slot) { retu
 
 BatchStep::BatchStep(const distill::JointGraph& joint, const std::optional<TrainingOptions>& training, Student& student,
                      const Teacher& teacher, const std::shared_ptr<lower::Backend>& backend, std::shared_ptr<TeacherStep> values)
-    : values_(std::move(values)), terms_(joint.terms.size()) {
+    : values_(std::move(values)), terms_(joint.terms.size()), logged_(joint.logged.size()) {
   lower::CallList list = training ? training_calls(joint, *training, backend) : validation_calls(joint, backend);
   exec::ExecOptions options;
   options.timed = training.has_value() && !has_own_memory(backend);  // where each call would have to be waited for
@@ -26,6 +26,9 @@ BatchStep::BatchStep(const distill::JointGraph& joint, const std::optional<Train
   options.mapped = teacher.mapped;
   bound_ = std::make_unique<BoundExecutor>(std::move(list), backend, of_joint_graph(teacher.weights), options);
   if (values_ != nullptr) values_->bind(*bound_);
+  for (const Output& output : bound_->executor().list().graph->outputs())
+    if (output.name == "output" || output.name == "target" || output.name == "teacher_output")
+      predictions_.emplace(output.name, bound_->executor().list().graph->type(output.value).shape);
   for (TrainedTensor& tensor : student.tensors()) {
     bound_->input(tensor.name, tensor.weight, true);
     if (!training) continue;
@@ -38,6 +41,7 @@ StepResult BatchStep::run(const BatchName& name, const data::Batch& batch, const
                           const std::vector<float>& weights) {
   StepResult result;
   result.terms.resize(terms_);
+  result.logged.resize(logged_);
   std::vector<float> signal;
   for (float t : batch.tensors.at("timestep").values) signal.push_back(alpha_bars.at(static_cast<size_t>(t)));
   const auto bind_batch = [&](BoundExecutor& executor) {
@@ -49,6 +53,12 @@ StepResult BatchStep::run(const BatchName& name, const data::Batch& batch, const
   bound_->input("loss_weights", weights.data());
   bound_->output("total", &result.total);
   bound_->output("terms", result.terms.data());
+  if (logged_ > 0) bound_->output("logged", result.logged.data());
+  for (auto& [output, values] : predictions_) {
+    result.predictions[output].shape = values;
+    result.predictions[output].values.resize(static_cast<size_t>(values.elements()));
+    bound_->output(output, result.predictions[output].values.data());
+  }
   const auto begin = std::chrono::steady_clock::now();
   bound_->run();
   run_ms_ = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
@@ -92,7 +102,13 @@ UpdateGraphs update_graphs(const std::vector<model::TensorSpec>& tensors, const 
 
 Update::Update(Student& student, const OptimizerSpec& optimizer, const std::shared_ptr<lower::Backend>& backend) {
   const bool with_ema = !student.tensors().empty() && student.tensors()[0].ema != nullptr;
-  const UpdateGraphs graphs = update_graphs(model::tensor_specs(student.structure().tree), optimizer, with_ema);
+  std::vector<model::TensorSpec> specs;
+  for (const TrainedTensor& tensor : student.tensors()) {
+    specs.emplace_back();
+    specs.back().name = tensor.name;
+    specs.back().shape = tensor.weight.type().shape;
+  }
+  const UpdateGraphs graphs = update_graphs(specs, optimizer, with_ema);
   exec::ExecOptions options;
   options.progress = false;
   options.interruptible = false;

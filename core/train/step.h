@@ -2,6 +2,7 @@
 // One training step as executables: forward and backward, the norms of the gradients, the update. They run on the student's own
 // buffers, which they read as inputs of their graphs.
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,7 +28,8 @@ struct StepTime {
 /// What a batch gave.
 struct StepResult {
   float total = 0;
-  std::vector<float> terms;
+  std::vector<float> terms, logged;
+  exec::FloatTensors predictions = {};  // output, target, teacher_output, of a graph that has them
 };
 
 /// The joint graph of one bucket, ready to run: with gradients, or for validation without.
@@ -48,7 +50,8 @@ class BatchStep {
  private:
   std::unique_ptr<BoundExecutor> bound_;
   std::shared_ptr<TeacherStep> values_;  // null: the graph has the teacher in it
-  size_t terms_ = 0;
+  size_t terms_ = 0, logged_ = 0;
+  std::map<std::string, Shape> predictions_;
   double run_ms_ = 0;
 };
 

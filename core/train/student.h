@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/distill/loss.h"
 #include "core/io/tensor_source.h"
 #include "core/model/model.h"
 #include "core/prune/student_files.h"
@@ -21,6 +22,7 @@ struct TrainedTensor {
   Buffer weight, gradient;
   std::vector<Buffer> slots;    // of the optimizer
   std::unique_ptr<Buffer> ema;  // null without EMA
+  bool of_loss = false;         // a parameter of a loss: trained and kept in checkpoints, no part of the student that is written
 };
 
 /// Where a run's removals start from.
@@ -45,11 +47,15 @@ class Student {
   const Structure& structure() const { return structure_; }
   std::vector<TrainedTensor>& tensors() { return tensors_; }
   const std::vector<TrainedTensor>& tensors() const { return tensors_; }
+  /// Makes the parameters of losses exactly these: what is there under the same name and type stays, new ones begin as they say, drawn
+  /// by `seed` and name.
+  void set_loss_params(const std::vector<distill::LossParam>& params, uint64_t seed, const OptimizerSpec& optimizer);
   /// Bytes of everything above.
   uint64_t state_bytes() const;
   int64_t parameters() const;
 
-  /// The student that `step` (paths of this one) leaves: surviving tensors take their weights, slots and averages along.
+  /// The student that `step` (paths of this one) leaves: surviving tensors, and the losses' parameters, take their weights, slots and
+  /// averages along.
   std::unique_ptr<Student> pruned(const Base& base, const prune::RemovalPlan& step, const OptimizerSpec& optimizer) const;
 
   /// Weights (or averages) under their names, pointing into this object.
@@ -57,7 +63,8 @@ class Student {
 
  private:
   Structure structure_;
-  std::vector<TrainedTensor> tensors_;
+  std::vector<TrainedTensor> tensors_;  // the student's own first
+  bool with_ema_ = false;
 };
 
 /// Bytes that a student of `tree` takes in training: weights, gradients, optimizer, average.

@@ -14,12 +14,17 @@ namespace espalier::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+void add(const std::vector<float>& values, std::vector<double>& sums) {
+  sums.resize(values.size());
+  for (size_t k = 0; k < values.size(); ++k) sums[k] += values[k];
+}
+
 double ms_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
 
 }  // namespace
 
 Trainer::Trainer(const Recipe& recipe, const Services& services, const Losses& losses, size_t stage, data::Source& source,
-                 Student& student, const model::BlockTree* teacher_tree, Teacher teacher)
+                 Student& student, const model::BlockTree* teacher_tree, Teacher teacher, RunMetrics* run_metrics)
     : recipe_(recipe),
       services_(services),
       losses_(losses),
@@ -28,6 +33,7 @@ Trainer::Trainer(const Recipe& recipe, const Services& services, const Losses& l
       student_(student),
       teacher_tree_(teacher_tree),
       teacher_(std::move(teacher)),
+      run_metrics_(run_metrics),
       alpha_bars_(distill::alpha_bars(recipe.schedule)) {}
 
 Trainer::~Trainer() = default;
@@ -39,6 +45,8 @@ BatchStep& Trainer::made(std::unique_ptr<BatchStep>& step, size_t bucket, const 
       joint_graph(recipe_, losses_, stage_, student_.structure(), teacher_tree_, source_.buckets().at(bucket), &notes_);
   if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
   terms_ = joint.terms;
+  logged_ = joint.logged;
+  student_.set_loss_params(joint.params, recipe_.train.seed, recipe_.train.optimizer);
   std::shared_ptr<TeacherStep> values;
   if (teacher_.shared != nullptr && teacher_tree_ != nullptr) {
     distill::TeacherCut cut = distill::cut_teacher(joint);
@@ -83,7 +91,7 @@ NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
   const int64_t parts = recipe_.train.accumulate;
   if (parts > 1) clear_gradients();
   double total = 0;
-  std::vector<double> sums;
+  std::vector<double> sums, logged;
   data::Batch batch;
   for (int64_t part = 0; part < parts; ++part) {
     const auto asked = Clock::now();
@@ -97,8 +105,8 @@ NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
     const bool finite = std::all_of(result.terms.begin(), result.terms.end(), [](float v) { return std::isfinite(v); });
     if (!std::isfinite(result.total) || !finite) stop(at, "loss", batch);
     total += result.total;
-    sums.resize(result.terms.size());
-    for (size_t k = 0; k < sums.size(); ++k) sums[k] += result.terms[k];
+    add(result.terms, sums);
+    add(result.logged, logged);
   }
   const auto updating = Clock::now();
   double squares = 0;
@@ -108,6 +116,8 @@ NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
   NamedNumbers row{{"total", static_cast<float>(total / static_cast<double>(parts))}};
   for (size_t k = 0; k < sums.size(); ++k)
     row.emplace_back(terms_[k].key, static_cast<float>(sums[k] / static_cast<double>(parts)));
+  for (size_t k = 0; k < logged.size(); ++k)
+    row.emplace_back(logged_[k].key, static_cast<float>(logged[k] / static_cast<double>(parts)));
   row.emplace_back("grad_norm", static_cast<float>(norm));
   const TrainSpec& train = recipe_.train;
   const bool of_stage = train.lr_schedule.per_stage;
@@ -128,18 +138,23 @@ NamedNumbers Trainer::validate(const Position& at) {
   NamedNumbers row;
   if (batches == 0) return row;
   double total = 0;
-  std::vector<double> sums;
+  std::vector<double> sums, logged;
+  if (run_metrics_ != nullptr) run_metrics_->begin();
   for (int64_t i = 0; i < batches; ++i) {
     const data::Batch batch = source_.validation_batch(i);
     BatchStep& run = validation_step(batch.bucket);
     const StepResult result = run.run({true, i}, batch, alpha_bars_, weights_at(at.planned));
-    sums.resize(result.terms.size());
     total += result.total;
-    for (size_t k = 0; k < sums.size(); ++k) sums[k] += result.terms[k];
+    add(result.terms, sums);
+    add(result.logged, logged);
     if (!std::isfinite(total)) stop(at, "loss of a held-out batch", batch);
+    if (run_metrics_ != nullptr && run_metrics_->reads_outputs())
+      run_metrics_->add_outputs(result.predictions, batch.tensors.at("timestep"));
   }
   for (size_t k = 0; k < sums.size(); ++k)
     row.emplace_back("val/" + terms_[k].key, static_cast<float>(sums[k] / static_cast<double>(batches)));
+  for (size_t k = 0; k < logged.size(); ++k)
+    row.emplace_back("val/" + logged_[k].key, static_cast<float>(logged[k] / static_cast<double>(batches)));
   row.emplace_back("val/total", static_cast<float>(total / static_cast<double>(batches)));
   return row;
 }

@@ -11,6 +11,7 @@
 #include "core/train/checkpoint.h"
 #include "core/train/joint.h"
 #include "core/train/loss_weights.h"
+#include "core/train/metric_sums.h"
 #include "core/train/metrics.h"
 #include "core/train/models.h"
 #include "core/train/services.h"
@@ -29,13 +30,14 @@ class Trainer {
   /// Builds nothing yet: a bucket's executables are made at its first batch. `student` and `source` must outlive it;
   /// `teacher_tree` is null without a teacher.
   Trainer(const Recipe& recipe, const Services& services, const Losses& losses, size_t stage, data::Source& source,
-          Student& student, const model::BlockTree* teacher_tree, Teacher teacher);
+          Student& student, const model::BlockTree* teacher_tree, Teacher teacher, RunMetrics* run_metrics = nullptr);
   ~Trainer();
 
   /// One update, logged (where `metrics` is given) before it is made: a row step, total, terms, grad_norm.
   /// Errors: Error naming the first layer when something is not finite, with the student as it was; Interrupted likewise.
   NamedNumbers step(const Position& at, Metrics* metrics);
-  /// Every term over the held-out batches, as val/<key>, and val/total. Empty without such batches.
+  /// Every term and logged value over the held-out batches, as val/<key>, val/total, and what `run_metrics` makes of the predictions.
+  /// Empty without such batches.
   NamedNumbers validate(const Position& at);
 
   const std::vector<distill::JointTerm>& terms();
@@ -60,10 +62,11 @@ class Trainer {
   Student& student_;
   const model::BlockTree* teacher_tree_;
   Teacher teacher_;
+  RunMetrics* run_metrics_;  // null: none
   std::vector<float> alpha_bars_;
   std::map<size_t, std::unique_ptr<BatchStep>> training_, validation_;
   std::map<size_t, std::shared_ptr<TeacherStep>> values_;  // where the teacher's values are shared: of both
-  std::vector<distill::JointTerm> terms_;
+  std::vector<distill::JointTerm> terms_, logged_;
   std::unique_ptr<LossWeights> loss_weights_;
   std::vector<float> weights_now_;
   std::unique_ptr<Update> update_;

@@ -104,6 +104,7 @@ void write_trained_student(const FinishedRun& run, bool ema, const fs::path& to)
   uint64_t bytes = run.models.teacher ? prune::bytes_beside_unet(*run.models.teacher) : 0;
   std::vector<io::TensorDecl> declared;
   for (const TrainedTensor& tensor : run.student.tensors()) {
+    if (tensor.of_loss) continue;
     declared.push_back({tensor.name, {run.recipe.train.save_dtype, tensor.weight.type().shape}});
     bytes += declared.back().type.bytes();
   }

@@ -60,7 +60,7 @@ TEST(Cli, help_of_a_command_has_two_spellings) {
 }
 
 TEST(Cli, version_names_program_and_plugin_abi) {
-  EXPECT_EQ(run_espalier({"--version"}).out, "espalier 0.1.0 (plugin ABI 0.1)\n");
+  EXPECT_EQ(run_espalier({"--version"}).out, "espalier 0.1.0 (plugin ABI 0.9)\n");
 }
 
 struct BadLine {

@@ -35,6 +35,8 @@ def attr_line(name, value):
         return f"attr {name} int {value}"
     if isinstance(value, float):
         return f"attr {name} float {value!r}"
+    if isinstance(value, str):
+        return f"attr {name} string {value}"  # '|' for the end of a line
     return f"attr {name} ints " + ",".join(map(str, value))
 
 
@@ -273,6 +275,10 @@ def main():
              lambda x: nhwc(F.interpolate(nchw(x), size=size, mode="nearest")))
     optimizers()
     small_optimizers()
+    case("composite", [[3, 7], [3, 7]],
+         {"name": "espalier.test.squares",
+          "body": "graph @body(%x: f32[3,7], %y: f32[3,7]) -> f32[3,7] {|%d = sub %x, %y : f32[3,7]|%s = square %d : f32[3,7]|"
+                  "%r = mul %s, %x : f32[3,7]|return %r|}"}, lambda x, y: (x - y) ** 2 * x)
     pathlib.Path(__file__).with_name("op_values.txt").write_text("\n".join(LINES))
 
 

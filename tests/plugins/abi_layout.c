@@ -1,8 +1,10 @@
 /* The layout as a C11 compiler sees it. */
 #include <espalier/backend.h>
+#include <espalier/calibration.h>
 #include <espalier/graph.h>
 #include <espalier/host.h>
 #include <espalier/loss.h>
+#include <espalier/metric.h>
 #include <espalier/plugin.h>
 #include <espalier/prune.h>
 #include <stddef.h>

@@ -41,6 +41,7 @@ inline Case make_case(const OpDef& def, size_t index, const Sample& sample) {
 inline std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const OpDef* def : ops::all()) {
+    if (def == &ops::composite_def) continue;  // a backend knows these by their names; what it does not know is written out
     const std::vector<Sample> samples = (*def->samples)();
     for (size_t i = 0; i < samples.size(); ++i) cases.push_back(make_case(*def, i, samples[i]));
   }

@@ -1,11 +1,26 @@
-/* espalier plugin ABI 0.1: entry point, components, parameters. C11 and C++20; needs nothing but <stdint.h>.
+/* espalier plugin ABI 0.9: entry point, components, parameters. C11 and C++20; needs nothing but <stdint.h>.
  *
  * A plugin is one shared library called <name>.esp.so that exports exactly one function, esp_plugin_query_v0.
- * Rules for every struct here: fixed-width members, struct_size first where the struct may grow (set it to
- * sizeof; a reader takes a field only when struct_size covers it), enums are int32_t, strings are UTF-8 pointer and
- * length and borrowed for the call unless said otherwise. No exception may leave a plugin function.
- * Threads: [main] the thread that loaded the plugin; [worker] any thread, one at a time per instance; [any] several at once.
- * The ABI is 0.x: it may change with every minor until it is declared stable; host and plugin must then agree exactly. */
+ *
+ * Rules for every struct and function of these headers, by number:
+ *   ESP-R1  Members have fixed widths; enums travel as int32_t, and a reader meets values that it does not know.
+ *   ESP-R2  struct_size comes first where a struct may grow: whoever fills it sets sizeof, whoever reads takes a field only when
+ *           struct_size covers it. Sizes are never compared for equality. Fields are appended, never moved or removed.
+ *   ESP-R3  reserved is zero, and is checked.
+ *   ESP-R4  Strings are UTF-8, pointer and length. They, arrays and tables are borrowed for the call that carries them, unless it
+ *           says "static for ever".
+ *   ESP-R5  Whoever creates destroys, through the table that it came from. What a plugin hands to a sink is copied.
+ *   ESP-R6  Every fallible function returns esp_status. Before a failure is returned its text has gone to esp_host.set_error; a
+ *           failure that the host returned already has its text: return the status as it is. No exception, no longjmp, no exit
+ *           may leave a plugin function.
+ *   ESP-R7  Threads: [main] the thread that loaded the plugin; [worker] any thread, one at a time for each instance, two instances
+ *           may run at once; [any] several at once. A plugin's own threads may not call the host.
+ *   ESP-R8  A plugin prints with esp_host.log, draws random numbers with esp.host.rng, writes files with esp.host.artifact, and has
+ *           no other way to any of it.
+ *   ESP-R9  Handles are numbers, not pointers: one that is stale or made up is refused, not followed.
+ *
+ * Versions: 0.9 is frozen as what 1.0 will be. A host takes a plugin of its own major whose need_minor it has and whose abi_minor is at
+ * least 9; a later minor only appends. Services, kinds and the op set have revisions of their own. */
 #ifndef ESPALIER_PLUGIN_H
 #define ESPALIER_PLUGIN_H
 
@@ -22,7 +37,8 @@ extern "C" {
 #endif
 
 enum { ESP_MAGIC = 0x45535031 }; /* "ESP1" */
-enum { ESP_ABI_MAJOR = 0, ESP_ABI_MINOR = 1, ESP_OPSET = 1 };
+enum { ESP_ABI_MAJOR = 0, ESP_ABI_MINOR = 9, ESP_OPSET = 1 };
+enum { ESP_ABI_OLDEST_MINOR = 9 }; /* of a plugin that this host takes */
 
 /* UTF-8 text; not NUL-terminated. data may be NULL when size is 0. */
 typedef struct esp_str {
@@ -76,7 +92,7 @@ typedef struct esp_param_value {
   uint64_t string_count;
 } esp_param_value;
 
-/* One thing that a plugin offers. kind: "esp.prune/1", "esp.loss/1", "esp.backend/1" (later "esp.metric/1");
+/* One thing that a plugin offers. kind: "esp.prune/1", "esp.loss/1", "esp.metric/1", "esp.backend/1";
  * an unknown kind is listed and ignored. vtable: the struct of that kind's header, static for ever. */
 typedef struct esp_component {
   uint32_t struct_size;
@@ -89,7 +105,8 @@ typedef struct esp_component {
   const void* vtable;
 } esp_component;
 
-/* What the entry point returns; static for ever. The first 16 bytes are frozen across all versions. */
+/* What the entry point returns; static for ever. The first 16 bytes are frozen across all versions. Components stand
+ * components[0].struct_size bytes apart. */
 typedef struct esp_plugin {
   uint32_t magic;
   uint32_t struct_size;
@@ -99,7 +116,8 @@ typedef struct esp_plugin {
   esp_str id, version, vendor, license;
   const esp_component* components;
   uint64_t component_count;
-  /* [main] Called once after the plugin is accepted; keeps `host` until deinit. May be NULL. */
+  /* [main] Called once after the plugin is accepted; `host` may be kept until deinit. May be NULL. Fast: no work before it is
+   * asked for. */
   esp_status (*init)(const esp_host* host);
   /* [main] Called once before exit. May be NULL. The library is never unloaded. */
   void (*deinit)(void);
@@ -110,6 +128,32 @@ enum { ESP_BUILD_DEBUG = 1u << 0, ESP_BUILD_ASAN = 1u << 1, ESP_BUILD_TSAN = 1u 
 /* [any] The one exported function. Pure, fast, repeatable: no I/O, no threads. NULL refuses the host. */
 typedef const esp_plugin* (*esp_plugin_query_fn)(uint32_t host_major, uint32_t host_minor);
 #define ESP_QUERY_SYMBOL "esp_plugin_query_v0"
+
+/* What a host reads of a plugin's file without running it: lines of text in the section .esp_manifest, "key value", the first of them
+ * "espalier-plugin 1". ESP_PLUGIN of sdk.hpp writes it; in C, once at file scope:
+ *   ESP_MANIFEST("com.acme.loss", "1.0.0", "Acme", "MIT", ESP_MANIFEST_COMPONENT("esp.loss/1", "com.acme.loss.mse"))
+ * It is optional, and must then say what the entry point says. */
+#define ESP_MANIFEST_SECTION ".esp_manifest"
+#define ESP_MANIFEST_ABI "0.9"
+#if defined(__SANITIZE_ADDRESS__)
+#define ESP_MANIFEST_SANITIZER "sanitizer address\n"
+#elif defined(__SANITIZE_THREAD__)
+#define ESP_MANIFEST_SANITIZER "sanitizer thread\n"
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ESP_MANIFEST_SANITIZER "sanitizer address\n"
+#elif __has_feature(thread_sanitizer)
+#define ESP_MANIFEST_SANITIZER "sanitizer thread\n"
+#endif
+#endif
+#ifndef ESP_MANIFEST_SANITIZER
+#define ESP_MANIFEST_SANITIZER ""
+#endif
+#define ESP_MANIFEST_COMPONENT(kind, id) "component " kind " " id "\n"
+#define ESP_MANIFEST(id, version, vendor, license, components)                                                             \
+  __attribute__((section(ESP_MANIFEST_SECTION), used, visibility("hidden"))) const char esp_manifest_text[] =               \
+      "espalier-plugin 1\nabi " ESP_MANIFEST_ABI "\nopset 1\n" ESP_MANIFEST_SANITIZER "id " id "\nversion " version "\nvendor " vendor \
+      "\nlicense " license "\n" components;
 
 #ifdef __cplusplus
 }

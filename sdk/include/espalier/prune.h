@@ -1,8 +1,13 @@
 /* esp.prune/1: a pruner reads the removable units of a model and returns rows (path, reason). The host does the
- * surgery, checks every row, and records the reason in the removal plan. */
+ * surgery, checks every row, and records the reason in the removal plan.
+ *
+ * A schedule: `next` is asked again and again, each time about what the rows before left, until it says that it is done. `prune`, and a
+ * lone [[stage]] of a recipe, ask it to the end at once. [[stage]]s with equal `prune` tables share one instance: each asks once, with the
+ * metrics of the stage before, and the last of them to the end; between them its state is saved with the checkpoint and restored. */
 #ifndef ESPALIER_PRUNE_H
 #define ESPALIER_PRUNE_H
 
+#include "espalier/calibration.h"
 #include "espalier/graph.h"
 #include "espalier/host.h"
 #include "espalier/plugin.h"
@@ -50,16 +55,18 @@ typedef struct esp_prune_view {
   const esp_unit* units; /* of the current student, in execution order */
   uint64_t unit_count;
   esp_str config_json; /* the current student's unet/config.json */
-  const esp_weights* weights;
-  uint64_t seed;               /* the run's seed */
-  const esp_str* metric_names; /* of the stage before; empty at stage 0 */
-  const double* metric_values;
-  uint64_t metric_count;
+  uint64_t seed;       /* the run's seed */
+  int64_t parameters;  /* of the whole model */
+  double flops;        /* of the whole model, as a unit's */
+  /* rng, cancel, weights, metrics, artifact, graph-read, and with data evaluate, gate-gradients, statistics,
+   * latency */
+  const esp_services* services;
 } esp_prune_view;
 
-/* Host-owned sinks: everything is copied. `remove` fails on an unknown path with the nearest names in the error. */
+/* Host-owned sinks: everything is copied. Valid during the call. */
 typedef struct esp_prune_sink {
   void* ctx;
+  /* [worker] Fails on an unknown path (with the nearest), a unit that cannot be removed (why), one that is removed twice. */
   esp_status (*remove)(void* ctx, esp_str path, int32_t kind, esp_str reason);
   /* [worker] A warning that is printed and written into the plan's header, e.g. "origin inferred". */
   void (*note)(void* ctx, esp_str text);
@@ -71,11 +78,13 @@ typedef struct esp_prune_vtable {
   /* [main] One instance per use; values in the order of the declared parameters. */
   esp_status (*create)(const esp_param_value* values, uint64_t value_count, void** self);
   void (*destroy)(void* self);
-  /* [worker] Rows of this stage into the sink; *done = 1 when nothing is left to remove after it. */
+  /* [worker] Rows of this call into the sink; *done = 1 when nothing is left to remove after it. The same model, seed, metrics and
+   * state must give the same rows. */
   esp_status (*next)(void* self, const esp_prune_view* view, esp_prune_sink sink, int32_t* done);
-  /* [worker] State as bytes for exact resume; may be NULL for a stateless pruner. Count-then-fill: with out NULL only
-   * *size is set. */
+  /* [worker] State as bytes for exact resume; both NULL for a stateless pruner. Count-then-fill: with out NULL only *size is set; else
+   * *size is the capacity, and then what was written. */
   esp_status (*save)(void* self, uint8_t* out, uint64_t* size);
+  /* [worker] On a fresh instance with the same parameters. Bytes of any kind are met with a status, never with a crash. */
   esp_status (*load)(void* self, const uint8_t* data, uint64_t size);
 } esp_prune_vtable;
 

@@ -4,6 +4,7 @@
 
 #include "espalier/sdk/common.hpp"
 #include "espalier/sdk/loss.hpp"
+#include "espalier/sdk/metric.hpp"
 #include "espalier/sdk/params.hpp"
 #include "espalier/sdk/plugin.hpp"
 #include "espalier/sdk/prune.hpp"

@@ -13,8 +13,8 @@ struct Random : strategies::DepthPruner<Random> {
   }
 
   static strategies::Kept choose(const esp::prune_view& model, std::string_view path, int64_t n, int64_t k, int64_t seed) {
-    const auto* rng = esp::service<esp_rng>(ESP_RNG_INTERFACE);
-    if (rng == nullptr) throw esp::unsupported("this host has no " ESP_RNG_INTERFACE);
+    const auto* rng = esp::service<esp_rng>(ESP_RNG_SERVICE);
+    if (rng == nullptr) throw esp::unsupported("this host has no " ESP_RNG_SERVICE);
     uint64_t module = 0;  // its number among the attention modules
     for (const esp::unit& u : model.units()) {
       if (u.kind() == ESP_UNIT_ATTENTION && u.path() == path) break;

@@ -80,13 +80,35 @@ inline void log(int32_t level, std::string_view text) noexcept {
   if (const esp_host* h = host(); h != nullptr && h->log != nullptr) h->log(h->ctx, level, str(text));
 }
 
-/// A host service by id, or null: auto* rng = esp::service<esp_rng>(ESP_RNG_INTERFACE).
+/// A service that every call has, by id, or null: auto* rng = esp::service<esp_rng>(ESP_RNG_SERVICE).
 template <typename Table>
 const Table* service(std::string_view id) {
   const esp_host* h = host();
   if (h == nullptr || h->get_interface == nullptr) return nullptr;
   return static_cast<const Table*>(h->get_interface(h->ctx, str(id), sizeof(Table)));
 }
+
+/// Services of one call; borrowed from its view.
+class services {
+ public:
+  explicit services(const esp_services* raw) : raw_(raw) {}
+  /// By id, or null: in.services().find<esp_artifact>(ESP_ARTIFACT_SERVICE).
+  template <typename Table>
+  const Table* find(std::string_view id) const {
+    if (raw_ == nullptr || raw_->find == nullptr) return nullptr;
+    return static_cast<const Table*>(raw_->find(raw_->ctx, str(id), sizeof(Table)));
+  }
+  /// The same, or `unsupported`: "this host has no ID here: WHY".
+  template <typename Table>
+  const Table& need(std::string_view id, std::string_view why) const {
+    const Table* found = find<Table>(id);
+    if (found == nullptr) throw unsupported("needs " + std::string(id) + ", which is not there: " + std::string(why));
+    return *found;
+  }
+
+ private:
+  const esp_services* raw_;
+};
 
 /// Runs `f` and turns what it throws into a status with text. `f` returns nothing, or an esp_status of its own.
 template <typename F>

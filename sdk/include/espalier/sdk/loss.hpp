@@ -155,6 +155,38 @@ class loss_view {
   value alpha_bar() const { return of(raw_->alpha_bar); }
   bool predicts_v() const { return raw_->prediction_type == ESP_PREDICT_V; }
   const std::vector<feature_pair>& pairs() const { return pairs_; }
+  esp::services services() const { return esp::services(raw_->services); }
+
+  /// A trainable f32 tensor of this loss's own: see esp_graph_build.param.
+  value param(std::string_view name, std::initializer_list<int64_t> shape, esp_init init) const {
+    if (!ESP_HAS(raw_->build, param)) throw unsupported("this host has no parameters for losses");
+    esp_tensor_type type{};
+    type.dtype = ESP_F32;
+    for (const int64_t extent : shape) {
+      if (type.rank == ESP_MAX_RANK) throw invalid("a parameter has at most 8 dimensions");
+      type.dims[type.rank++] = extent;
+    }
+    esp_value made = 0;
+    check(raw_->build->param(raw_->build->ctx, str(name), &type, init, &made), "the host refused a parameter");
+    return of(made);
+  }
+
+  /// `body`(values inside) → value, as one named region that a backend may run by itself: see esp_graph_build.begin_composite. The
+  /// same without a host that knows composites.
+  template <typename Body>
+  value composite(std::string_view name, const std::vector<value>& inputs, Body&& body) const {
+    if (!ESP_HAS(raw_->build, end_composite)) return body(inputs);
+    std::vector<esp_value> outside, inside(inputs.size());
+    for (const value& v : inputs) outside.push_back(v.handle());
+    check(raw_->build->begin_composite(raw_->build->ctx, str(name), outside.data(), outside.size(), inside.data()),
+          "the host refused a composite");
+    std::vector<value> values;
+    for (const esp_value v : inside) values.push_back(of(v));
+    const value result = body(values);
+    esp_value made = 0;
+    check(raw_->build->end_composite(raw_->build->ctx, result.handle(), &made), "the host refused a composite");
+    return of(made);
+  }
 
  private:
   value of(esp_value handle) const { return {raw_->build, handle}; }
@@ -170,13 +202,22 @@ class loss_terms {
   void term(std::string_view label, const value& scalar) {
     check(sink_.term(sink_.ctx, str(label), scalar.handle()), "the host refused a term");
   }
+  /// Logged beside the terms, and no part of the loss.
+  void log(std::string_view label, const value& scalar) {
+    check(sink_.log(sink_.ctx, str(label), scalar.handle()), "the host refused a logged value");
+  }
 
  private:
   esp_loss_sink sink_;
 };
 
-/// Base of a loss. Self has `id`, `doc`, `void emit(const loss_view&, loss_terms&)`; optionally `params()` and
-/// `static constexpr std::string_view name`, the key of its terms in the metrics.
+inline esp_init zeros() { return {ESP_INIT_ZEROS, 0, 0}; }
+inline esp_init constant(double everywhere) { return {ESP_INIT_CONSTANT, 0, everywhere}; }
+inline esp_init normal(double deviation) { return {ESP_INIT_NORMAL, 0, deviation}; }
+inline esp_init identity(double scale = 1) { return {ESP_INIT_IDENTITY, 0, scale}; }
+
+/// Base of a loss. Self has `id`, `doc`, `void emit(const loss_view&, loss_terms&)`; optionally `params()`,
+/// `static constexpr std::string_view name`, the key of its terms in the metrics, and `static constexpr uint32_t flags`, ESP_LOSS_*.
 template <typename Self>
 class loss {
  public:
@@ -186,6 +227,7 @@ class loss {
       esp_loss_vtable t{};
       t.struct_size = sizeof(t);
       if constexpr (requires { Self::name; }) t.default_name = str(Self::name);
+      if constexpr (requires { Self::flags; }) t.flags = Self::flags;
       t.create = &detail::instance<Self>::create;
       t.destroy = &detail::instance<Self>::destroy;
       t.emit = &emit_terms;

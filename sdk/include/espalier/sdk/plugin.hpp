@@ -104,12 +104,46 @@ struct plugin {
   }
 };
 
+/// Text that is put together by the compiler.
+template <size_t N>
+struct manifest_text {
+  char data[N + 1] = {};
+};
+
+template <typename... Components, typename Put>
+constexpr void write_manifest(std::string_view id, std::string_view version, std::string_view vendor, std::string_view license, Put put) {
+  put("espalier-plugin 1\nabi " ESP_MANIFEST_ABI "\nopset 1\n" ESP_MANIFEST_SANITIZER "id ");
+  put(id), put("\nversion "), put(version), put("\nvendor "), put(vendor), put("\nlicense "), put(license), put("\n");
+  ((put("component "), put(Components::kind), put(" "), put(Components::id), put("\n")), ...);
+}
+
+template <typename... Components>
+constexpr size_t manifest_size(std::string_view id, std::string_view version, std::string_view vendor, std::string_view license) {
+  size_t size = 0;
+  write_manifest<Components...>(id, version, vendor, license, [&](std::string_view text) { size += text.size(); });
+  return size;
+}
+
+template <size_t N, typename... Components>
+constexpr manifest_text<N> manifest_of(std::string_view id, std::string_view version, std::string_view vendor, std::string_view license) {
+  manifest_text<N> made;
+  size_t at = 0;
+  write_manifest<Components...>(id, version, vendor, license, [&](std::string_view text) {
+    for (const char c : text) made.data[at++] = c;
+  });
+  return made;
+}
+
 }  // namespace detail
 }  // namespace v0
 }  // namespace esp
 
 /// The four texts must be string literals: the tables keep views of them.
-#define ESP_PLUGIN(plugin_id, plugin_version, plugin_vendor, plugin_license, ...)                                 \
+#define ESP_PLUGIN(plugin_id, plugin_version, plugin_vendor, plugin_license, ...)                                                       \
+  __attribute__((section(ESP_MANIFEST_SECTION), used)) static constexpr auto esp_manifest_text =                                        \
+      ::esp::detail::manifest_of<                                                                                                       \
+          ::esp::detail::manifest_size<__VA_ARGS__>(plugin_id, plugin_version, plugin_vendor, plugin_license), __VA_ARGS__>(            \
+          plugin_id, plugin_version, plugin_vendor, plugin_license);                                                                    \
   extern "C" ESP_EXPORT const esp_plugin* esp_plugin_query_v0(uint32_t host_major, uint32_t) {                    \
     if (host_major != ESP_ABI_MAJOR) return nullptr;                                                              \
     try {                                                                                                         \

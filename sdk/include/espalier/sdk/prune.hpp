@@ -17,44 +17,19 @@
 #include <vector>
 
 #include "espalier/prune.h"
+#include "espalier/sdk/calibration.hpp"
 #include "espalier/sdk/common.hpp"
 #include "espalier/sdk/params.hpp"
+#include "espalier/sdk/unit.hpp"
 
 namespace esp {
 inline namespace v0 {
-
-/// One unit of the model; borrowed from the view.
-class unit {
- public:
-  explicit unit(const esp_unit* raw) : raw_(raw) {}
-  int32_t kind() const { return raw_->kind; }
-  std::string_view path() const { return view(raw_->path); }
-  std::string_view module() const { return view(raw_->module); }
-  int64_t index() const { return raw_->index; }
-  int64_t siblings() const { return raw_->siblings; }
-  int64_t parameters() const { return raw_->parameters; }
-  double flops() const { return raw_->flops; }
-  double bytes() const { return raw_->bytes; }
-  bool removable() const { return raw_->removable != 0; }
-  std::string_view why_not() const { return view(raw_->why_not); }
-  /// N,H,W,C; zeros where the unit has none.
-  const int64_t* in_shape() const { return raw_->in_shape; }
-  const int64_t* out_shape() const { return raw_->out_shape; }
-  std::vector<std::string_view> skip_partners() const {
-    std::vector<std::string_view> partners;
-    for (uint64_t i = 0; i < raw_->skip_partner_count; ++i) partners.push_back(view(raw_->skip_partners[i]));
-    return partners;
-  }
-
- private:
-  const esp_unit* raw_;
-};
 
 /// Weights of the model in hand, widened to f32 on reading.
 class weights {
  public:
   explicit weights(const esp_weights* raw) : raw_(raw) {}
-  bool available() const { return raw_ != nullptr && raw_->available != 0; }
+  bool available() const { return raw_ != nullptr; }
   struct tensor {
     std::string_view name;
     esp_tensor_type type;
@@ -101,13 +76,31 @@ class prune_view {
   }
   int32_t stage() const { return raw_->stage; }
   uint64_t seed() const { return raw_->seed; }
+  /// Of the whole model.
+  int64_t parameters() const { return raw_->parameters; }
+  double flops() const { return raw_->flops; }
   std::string_view config_json() const { return view(raw_->config_json); }
-  esp::weights weights() const { return esp::weights(raw_->weights); }
-  /// A metric of the stage before.
+  esp::services services() const { return esp::services(raw_->services); }
+  /// Not available on a lone config.
+  esp::weights weights() const { return esp::weights(services().find<esp_weights>(ESP_WEIGHTS_SERVICE)); }
+  /// The newest number of the run called so.
   std::optional<double> metric(std::string_view name) const {
-    for (uint64_t i = 0; i < raw_->metric_count; ++i)
-      if (view(raw_->metric_names[i]) == name) return raw_->metric_values[i];
+    const auto* metrics = services().find<esp_metrics>(ESP_METRICS_SERVICE);
+    for (uint64_t i = 0; metrics != nullptr && i < metrics->count(metrics->ctx); ++i) {
+      esp_str each{};
+      double value = 0;
+      check(metrics->get(metrics->ctx, i, &each, &value), "cannot read a metric");
+      if (view(each) == name) return value;
+    }
     return std::nullopt;
+  }
+  /// What the units do on real batches; throws `unsupported` where there is no data.
+  esp::calibration calibration() const { return esp::calibration(services()); }
+  /// A file to be kept with the result. A host without that service keeps none.
+  void keep_file(std::string_view name, std::string_view bytes) const {
+    const auto* files = services().find<esp_artifact>(ESP_ARTIFACT_SERVICE);
+    if (files == nullptr) return;
+    check(files->write(files->ctx, str(name), reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "cannot keep a file");
   }
 
  private:

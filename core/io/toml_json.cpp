@@ -1,10 +1,9 @@
-#include "core/sweep/setting_json.h"
+#include "core/io/toml_json.h"
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
-#include "core/sweep/sweep_file.h"
-
-namespace espalier::sweep {
+namespace espalier::io {
 
 using Json = nlohmann::ordered_json;
 
@@ -23,9 +22,13 @@ Json json_of(const toml::node& node) {
   if (const auto* value = node.as_boolean()) return value->get();
   if (const auto* value = node.as_integer()) return value->get();
   if (const auto* value = node.as_floating_point()) return value->get();
-  return value_text(node);  // a date or a time
+  std::ostringstream text;  // a date or a time
+  node.visit([&](const auto& value) {
+    if constexpr (toml::is_value<decltype(value)>) text << value;
+  });
+  return text.str();
 }
 
 Json json_of_text(const std::string& text) { return json_of(*toml::parse("v = " + text).get("v")); }
 
-}  // namespace espalier::sweep
+}  // namespace espalier::io
