@@ -24,6 +24,18 @@ uint64_t next_epoch() {
 
 GraphBuild& self(void* ctx) { return *static_cast<GraphBuild*>(ctx); }
 
+int64_t calls_until_failure = -1;
+bool injected = false;
+
+/// Every function of the table begins with it.
+void enter() {
+  note_host_call();
+  if (calls_until_failure < 0) return;
+  if (calls_until_failure-- > 0) return;
+  injected = true;
+  throw UserError(kInjected);
+}
+
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= 100 && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
@@ -31,6 +43,9 @@ bool is_name(std::string_view text) {
 }
 
 }  // namespace
+
+void inject_build_failure(int64_t at) { calls_until_failure = at, injected = false; }
+bool build_failure_was_injected() { return injected; }
 
 GraphBuild::GraphBuild(Builder& b, MakeParam param) : make_param_(std::move(param)), outside_{&b, next_epoch(), {}} {
   table_ = {sizeof table_, 0, this, op, constant, describe, &GraphBuild::param, begin_composite, end_composite};
@@ -60,27 +75,27 @@ void GraphBuild::finish() const {
 esp_status GraphBuild::op(void* ctx, esp_str name, const esp_value* inputs, uint64_t input_count, const esp_attr* attrs,
                           uint64_t attr_count, esp_value* result) {
   if (result == nullptr) return fail("op: the result is at null");
-  return contained([&] { *result = self(ctx).add(std::string(view(name)), {inputs, input_count}, {attrs, attr_count}); });
+  return contained([&] { enter(); *result = self(ctx).add(std::string(view(name)), {inputs, input_count}, {attrs, attr_count}); });
 }
 esp_status GraphBuild::constant(void* ctx, double number, esp_value* result) {
   if (result == nullptr) return fail("constant: the result is at null");
-  return contained([&] { *result = handle(self(ctx).scope(), self(ctx).scope().builder->scalar(number)); });
+  return contained([&] { enter(); *result = handle(self(ctx).scope(), self(ctx).scope().builder->scalar(number)); });
 }
 esp_status GraphBuild::describe(void* ctx, esp_value value, esp_tensor_type* type) {
   if (type == nullptr) return fail("describe: the type is at null");
-  return contained([&] { *type = to_esp(self(ctx).scope().builder->type(self(ctx).value(value))); });
+  return contained([&] { enter(); *type = to_esp(self(ctx).scope().builder->type(self(ctx).value(value))); });
 }
 esp_status GraphBuild::param(void* ctx, esp_str name, const esp_tensor_type* type, esp_init init, esp_value* result) {
   if (result == nullptr || type == nullptr) return fail("param: the type or the result is at null");
-  return contained([&] { *result = self(ctx).add_param(std::string(view(name)), *type, init); });
+  return contained([&] { enter(); *result = self(ctx).add_param(std::string(view(name)), *type, init); });
 }
 esp_status GraphBuild::begin_composite(void* ctx, esp_str name, const esp_value* inputs, uint64_t input_count, esp_value* inside) {
   if (input_count > 0 && (inputs == nullptr || inside == nullptr)) return fail("begin_composite: inputs or handles are at null");
-  return contained([&] { self(ctx).begin(std::string(view(name)), {inputs, input_count}, inside); });
+  return contained([&] { enter(); self(ctx).begin(std::string(view(name)), {inputs, input_count}, inside); });
 }
 esp_status GraphBuild::end_composite(void* ctx, esp_value result, esp_value* outside) {
   if (outside == nullptr) return fail("end_composite: the result is at null");
-  return contained([&] { *outside = self(ctx).end(result); });
+  return contained([&] { enter(); *outside = self(ctx).end(result); });
 }
 
 esp_value GraphBuild::add(const std::string& name, std::span<const esp_value> inputs, std::span<const esp_attr> attrs) {

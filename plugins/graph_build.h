@@ -62,4 +62,9 @@ class GraphBuild {
   esp_graph_build table_{};
 };
 
+/// For the validator: call number `at` (from 0) of the builders made from here on is refused with kInjected; -1: none.
+void inject_build_failure(int64_t at);
+bool build_failure_was_injected();
+inline constexpr const char* kInjected = "refused by the validator, to see what the plugin does";
+
 }  // namespace espalier::plugins

@@ -1,5 +1,7 @@
 #include "plugins/host.h"
 
+#include <atomic>
+
 #include "core/base/interrupt.h"
 #include "core/base/log.h"
 #include "core/base/text.h"
@@ -15,9 +17,16 @@ std::string& error_sink() {
   return text;
 }
 
-void set_error(void*, esp_str text) { fail(view(text)); }
+thread_local int calls_of_thread = 0;
+std::atomic<int64_t> calls_from_elsewhere{0};
+
+void set_error(void*, esp_str text) {
+  note_host_call();
+  fail(view(text));
+}
 
 void write_log(void*, int32_t level, esp_str text) {
+  note_host_call();
   contained([&] {
     const std::string line = printable(view(text), kMaxErrorText);
     if (level >= ESP_LOG_WARNING)
@@ -29,9 +38,19 @@ void write_log(void*, int32_t level, esp_str text) {
   });
 }
 
-const void* get_interface(void*, esp_str id, uint64_t min_size) { return host_service(view(id), min_size); }
+const void* get_interface(void*, esp_str id, uint64_t min_size) {
+  note_host_call();
+  return host_service(view(id), min_size);
+}
 
 }  // namespace
+
+InsideCall::InsideCall() { ++calls_of_thread; }
+InsideCall::~InsideCall() { --calls_of_thread; }
+void note_host_call() {
+  if (calls_of_thread == 0) ++calls_from_elsewhere;
+}
+int64_t foreign_calls() { return calls_from_elsewhere.exchange(0); }
 
 const esp_host* host_table() {
   static const esp_host table{sizeof(esp_host), ESP_ABI_MINOR, nullptr, set_error, write_log, get_interface};

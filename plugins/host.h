@@ -32,11 +32,26 @@ std::string status_text(esp_status status);
 /// ESP_INVALID_ARGUMENT (the plugin refuses what the user gave it), Error otherwise.
 [[noreturn]] void throw_status(const std::string& who, const std::string& call, esp_status status);
 
+/// While one lives, this thread is inside a call of a plugin; a host's function that is called on a thread without one was called from a
+/// thread of the plugin's own.
+class InsideCall {
+ public:
+  InsideCall();
+  ~InsideCall();
+  InsideCall(const InsideCall&) = delete;
+  InsideCall& operator=(const InsideCall&) = delete;
+};
+/// What every function that a plugin calls begins with.
+void note_host_call();
+/// Calls from threads of plugins' own since the last question.
+int64_t foreign_calls();
+
 /// Calls into a plugin: clears the error sink first, and turns an exception that escapes (a fault of the plugin) into
 /// an Error that names it. `who`: the component id.
 template <typename F>
 auto guarded(const std::string& who, const char* call, F&& f) -> decltype(f()) {
   clear_plugin_error();
+  const InsideCall inside;
   try {
     return f();
   } catch (const std::exception& error) {

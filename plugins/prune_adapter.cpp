@@ -60,6 +60,7 @@ class Sink {
 
  private:
   static esp_status remove(void* ctx, esp_str path, int32_t kind, esp_str reason) {
+    note_host_call();
     return contained([&] { return static_cast<Sink*>(ctx)->add(std::string(view(path)), kind, view(reason)); });
   }
 
@@ -122,9 +123,8 @@ class PluginPruner final : public prune::PruneStrategy {
     model.unit_count = units.rows.size();
     model.config_json = to_esp(std::string_view(input.config_json));
     model.seed = input.seed;
-    const prune::ModelPrice whole = input.tree != nullptr ? prune::price_of(*input.tree) : prune::ModelPrice{};
-    model.parameters = whole.parameters;
-    model.flops = whole.flops;
+    model.parameters = input.price.parameters;
+    model.flops = input.price.flops;
     model.services = services.table();
     Sink sink(input.units);
     int32_t done = 1;

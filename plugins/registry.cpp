@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/text.h"
 #include "plugins/host.h"
+#include "plugins/lock.h"
 #include "plugins/scan.h"
 
 namespace espalier::plugins {
@@ -31,15 +32,24 @@ std::string last_part(const std::string& id) { return id.substr(id.rfind('.') + 
 Registry::Registry(const SearchRequest& request) {
   SearchResult found = search(request);
   places_ = std::move(found.places);
-  const std::vector<std::string> scanned = scan(found.candidates);
-  for (size_t i = 0; i < scanned.size(); ++i) {
-    if (scanned[i].empty()) {
+  std::vector<std::string> faults(found.candidates.size());
+  if (!request.lock.empty()) {
+    const Lock lock(request.lock);
+    for (size_t i = 0; i < faults.size(); ++i) faults[i] = lock.fault(found.candidates[i].file);
+  }
+  std::vector<Candidate> allowed;
+  for (size_t i = 0; i < faults.size(); ++i)
+    if (faults[i].empty()) allowed.push_back(found.candidates[i]);
+  const std::vector<std::string> scanned = scan(allowed);
+  for (size_t i = 0, k = 0; i < faults.size(); ++i) {
+    if (faults[i].empty()) faults[i] = scanned[k++];
+    if (faults[i].empty()) {
       verdicts_.push_back(load(found.candidates[i]));
       continue;
     }
     Verdict& verdict = verdicts_.emplace_back();
     verdict.file = found.candidates[i].file, verdict.origin = found.candidates[i].origin, verdict.named = found.candidates[i].named;
-    verdict.reason = scanned[i];
+    verdict.reason = faults[i];
   }
   settle_duplicates();
   initialise();

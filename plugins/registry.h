@@ -21,7 +21,8 @@ inline constexpr std::string_view kBackendKind = "esp.backend/1";
 /// was named by --plugin. Components of unknown kinds are listed and never used.
 class Registry {
  public:
-  /// Searches, scans in another process, loads, checks and initialises. Errors: none; what went wrong stands in the verdicts.
+  /// Searches, scans in another process, loads, checks and initialises. Errors: UserError for a lock file that
+  /// is none; all else that went wrong stands in the verdicts.
   explicit Registry(const SearchRequest& request);
 
   const std::vector<SearchPlace>& places() const { return places_; }

@@ -57,6 +57,7 @@ SearchRequest request_of_process(std::vector<fs::path> files) {
   SearchRequest request;
   request.files = std::move(files);
   request.path_variable = environment("ESPALIER_PLUGIN_PATH");
+  request.lock = environment("ESPALIER_PLUGIN_LOCK");
   const std::string data = environment("XDG_DATA_HOME"), home = environment("HOME");
   if (!data.empty())
     request.user_folder = fs::path(data) / "espalier/plugins";

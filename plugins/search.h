@@ -29,6 +29,7 @@ struct SearchRequest {
   std::string path_variable;                 // ESPALIER_PLUGIN_PATH: folders separated by ':'; empty when unset or privileged
   std::filesystem::path user_folder;         // empty: none
   std::filesystem::path executable;          // empty: no install folder
+  std::filesystem::path lock;                // `plugin lock` wrote it: files of other content are refused; empty: none
 };
 
 struct SearchResult {

@@ -31,6 +31,7 @@ const void* host_service(std::string_view id, uint64_t min_size) {
 Services::Services() { table_ = {sizeof table_, 0, this, find}; }
 
 const void* Services::find(void* ctx, esp_str id, uint64_t min_size) {
+  note_host_call();
   const std::string_view wanted = view(id);
   if (!hidden().empty() && wanted == hidden()) return nullptr;
   for (const Entry& entry : static_cast<Services*>(ctx)->entries_)

@@ -48,7 +48,7 @@ std::vector<Row> rows() {
       {"sin", {i32({3})}, {}, kFloatOnly},
       {"stop_gradient", {i32({3})}, {}, kFloatOnly},
       {"composite", {f32({3})}, composite("", "x"), "it has no name"},
-      {"composite", {f32({3})}, composite("a.b", "graph"), "its body does not parse: composite:1:6: expected"},
+      {"composite", {f32({3})}, composite("a.b", "graph"), "its body does not parse: composite:1:6: expected the graph's name such as '@main', found the end of the file"},
       {"composite", {f32({3}), f32({3})}, composite("a.b", kTwice), "it has 2 operands, its body 1 inputs"},
       {"composite", {f32({4})}, composite("a.b", kTwice), "operand 0 is f32[4], its body's is f32[3]"},
       {"sqrt", {i32({3})}, {}, kFloatOnly},

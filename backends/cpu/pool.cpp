@@ -6,7 +6,11 @@
 
 #include <sched.h>
 
+#include <string>
+#include <system_error>
 #include <utility>
+
+#include <espalier/sdk/common.hpp>
 
 #include "backends/cpu/onednn.h"
 
@@ -34,10 +38,18 @@ Pool::Pool(int threads) {
   if (threads <= 0) threads = processors();
   if (threads <= 0) threads = 1;
   workers_.reserve(static_cast<size_t>(threads - 1));
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (const std::system_error& error) {
+    const size_t made = workers_.size() + 1;
+    end();
+    throw esp::error("the system gives " + std::to_string(made) + " of " + std::to_string(threads) + " threads: " + error.what());
+  }
 }
 
-Pool::~Pool() {
+Pool::~Pool() { end(); }
+
+void Pool::end() {
   stop_.store(true);
   round_.fetch_add(1);
   round_.notify_all();

@@ -34,6 +34,7 @@ class Pool {
   }
 
  private:
+  void end();
   using Body = void (*)(void* context, int64_t task, int thread);
   static constexpr uint32_t kClosed = uint32_t{1} << 31;
   void run_tasks(int64_t tasks, Body body, void* context);

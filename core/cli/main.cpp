@@ -3,6 +3,8 @@
 #include <espalier/plugin.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 #include "core/base/error.h"
@@ -22,6 +24,15 @@ CLI::App* begin_command(CLI::App& parent, CommandContext& context, const Command
   command->formatter(help_formatter());
   command->set_help_flag("-h,--help", "show this text")->group("Common options");
   one_each(command->add_option("--plugin", context.plugin_files, "also load this plugin, before all others; repeatable"))
+      ->type_name("FILE")
+      ->group("Common options");
+  command
+      ->add_option_function<std::string>(
+          "--plugin-lock",
+          [](const std::string& file) {
+            ::setenv("ESPALIER_PLUGIN_LOCK", std::filesystem::absolute(file).c_str(), 1);  // workers that this program starts go by it too
+          },
+          "load only plugins whose content this file names (`plugin lock` writes it)")
       ->type_name("FILE")
       ->group("Common options");
   command

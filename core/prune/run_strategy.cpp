@@ -11,8 +11,6 @@
 namespace espalier::prune {
 namespace {
 
-constexpr int32_t kMostStages = 10'000;
-
 /// The teacher's weights under the student's names.
 io::TensorSourcePtr student_weights(const model::BlockTree& student, const io::TensorSourcePtr& weights) {
   if (weights == nullptr) return nullptr;
@@ -56,9 +54,9 @@ void PruneStrategy::load(const std::string& state) {
 Asked run_strategy(PruneStrategy& strategy, const model::BlockTree& model, const AskOptions& options) {
   Asked out{{model::structure_hash(model.config), {}, {}}, {}, options.asked, false};
   model::BlockTree student = model;
-  for (int32_t call = 0; call < kMostStages; ++call) {
+  for (int32_t call = 0; call < options.most; ++call) {
     const std::vector<Unit> units = list_units(student);
-    StrategyInput input{units, &student, model::write_config(student.config), student_weights(student, options.weights)};
+    StrategyInput input{units, &student, price_of(student), model::write_config(student.config), student_weights(student, options.weights)};
     input.stage = out.asked;
     input.seed = options.seed;
     input.metrics = options.metrics;
@@ -74,7 +72,7 @@ Asked run_strategy(PruneStrategy& strategy, const model::BlockTree& model, const
     if (out.done || !options.to_the_end) return out;
   }
   throw UserError(
-      fmt::format("[{}] asked for more than {} stages; a pruner must say when it is done", strategy.id(), kMostStages));
+      fmt::format("[{}] asked for more than {} stages; a pruner must say when it is done", strategy.id(), options.most));
 }
 
 }  // namespace espalier::prune

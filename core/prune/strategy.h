@@ -47,6 +47,7 @@ ModelPrice price_of(const model::BlockTree& tree);
 struct StrategyInput {
   const std::vector<Unit>& units;          // of the current student
   const model::BlockTree* tree = nullptr;  // the student itself; null: its units are all that is known
+  ModelPrice price = {};                   // of the student
   std::string config_json = {};
   io::TensorSourcePtr weights = nullptr;  // null on a lone config
   int32_t stage = 0;                      // how often it was asked before
@@ -90,6 +91,7 @@ struct AskOptions {
   Calibrate calibrate = {};
   int32_t asked = 0;      // how often it was asked before, in stages behind this one
   bool to_the_end = true;  // until it is done; else once
+  int32_t most = 10'000;   // questions: one that never says that it is done is a fault
   Expressible expressible = Expressible::kNow;
 };
 

@@ -14,6 +14,7 @@
 #include "core/base/terminal.h"
 #include "core/base/text.h"
 #include "core/train/fingerprint.h"
+#include "core/train/make_losses.h"
 #include "core/train/measure_step.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
@@ -66,7 +67,7 @@ struct Opened {
   Opened(train::Recipe of, const MakeServices& make)
       : recipe(std::move(of)), services(make(recipe)), models(train::open_models(recipe)), source(train::open_data(recipe)) {
     train::check_data_fits(recipe, models, *source);
-    for (const train::LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
+    losses = train::make_losses(recipe, services, *source);
     stages = train::preview_stages(recipe, models, services, losses, *source, train::calibrate_on_data(recipe, services.backend));
   }
 };
@@ -75,7 +76,7 @@ void check_rules(const Rules& rules, const Opened& opened) {
   const bool held_out = opened.source->validation_batches() > 0;
   ErrorList errors;
   if (const std::string fault =
-          train::metric_fault(rules.objective.metric, opened.recipe.stages.back().steps, opened.stages.back().terms, held_out);
+          train::metric_fault(rules.objective.metric, opened.recipe.stages.back().steps, opened.stages.back(), held_out);
       !fault.empty())
     errors.add(rules.objective.place + ": [objective] " + fault);
   if (rules.stop.use != "none" && opened.recipe.train.validate_every == 0)

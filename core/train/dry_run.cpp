@@ -7,6 +7,7 @@
 #include "core/base/memory_limit.h"
 #include "core/base/terminal.h"
 #include "core/base/text.h"
+#include "core/train/make_losses.h"
 #include "core/train/measure_step.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
@@ -58,8 +59,7 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   const Models models = open_models(recipe);
   const auto source = open_data(recipe);
   check_data_fits(recipe, models, *source);
-  Losses losses;
-  for (const LossSpec& loss : recipe.losses) losses.made.push_back(services.make_loss(loss.plugin));
+  const Losses losses = make_losses(recipe, services, *source);
   const std::vector<StagePreview> stages = preview_stages(recipe, models, services, losses, *source, calibrate_on_data(recipe, services.backend));
   for (const std::string& note : models.notes) out << note << '\n';
   for (const std::string& line : source->describe()) out << line << '\n';

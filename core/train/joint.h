@@ -20,6 +20,7 @@ namespace espalier::train {
 struct Losses {
   std::vector<std::unique_ptr<distill::LossStrategy>> made;
   bool outputs = false;  // metrics read the predictions: they are outputs of the graph
+  std::vector<std::string> metrics;  // keys of metrics, without "val/"
 };
 
 /// Teacher (null: none) and student on batches of `shape`, with the losses of `stage`; the student's tensors are inputs of the

@@ -39,7 +39,7 @@ std::string place_of_stage(const Recipe& recipe, size_t i, const char* key) {
 
 }  // namespace
 
-std::string metric_fault(const std::string& metric, int64_t steps, const std::vector<distill::JointTerm>& terms, bool held_out) {
+std::string metric_fault(const std::string& metric, int64_t steps, const StagePreview& stage, bool held_out) {
   std::vector<std::string> keys;
   const auto add = [&](const std::string& key) {
     if (steps > 0) keys.push_back(key);  // the numbers of the last step
@@ -47,7 +47,12 @@ std::string metric_fault(const std::string& metric, int64_t steps, const std::ve
   };
   add("total");
   add("grad_norm");
-  for (const distill::JointTerm& term : terms) add(term.key);
+  for (const distill::JointTerm& term : stage.terms) add(term.key);
+  for (const distill::JointTerm& term : stage.logged) add(term.key);
+  for (const std::string& each : stage.metrics) {
+    if (held_out) keys.push_back("val/" + each);
+    if (held_out && metric.rfind("val/" + each + "/", 0) == 0) return "";
+  }
   if (std::find(keys.begin(), keys.end(), metric) != keys.end()) return "";
   std::string text = "there is no metric '" + printable(metric) + "'" + did_you_mean(metric, keys);
   if (metric.rfind("val/", 0) == 0 && !held_out) return text + "; val/ metrics need [data] validation_rows";
@@ -89,13 +94,16 @@ std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& mod
                                 return loss.in_stage(i) != loss.in_stage(i - 1);
                               });
     if (stages.empty() || !stage.step.removals.empty() || other_losses) {
-      stage.terms = joint_graph(recipe, losses, i, now, teacher, source.buckets().at(0), nullptr).terms;
+      distill::JointGraph joint = joint_graph(recipe, losses, i, now, teacher, source.buckets().at(0), nullptr);
+      stage.terms = std::move(joint.terms), stage.logged = std::move(joint.logged);
       terms.push_back(stage.terms);
     } else {
       stage.terms = terms.back();
+      stage.logged = stages.back().logged;
     }
+    stage.metrics = losses.metrics;
     if (spec.until)
-      if (const std::string fault = metric_fault(spec.until->metric, spec.steps, stage.terms, held_out); !fault.empty())
+      if (const std::string fault = metric_fault(spec.until->metric, spec.steps, stage, held_out); !fault.empty())
         errors.add(fmt::format("{}: stage {}: [until] {}", place_of_stage(recipe, i, "until"), i, fault));
     stage.after = now;
     for (const model::TensorSpec& tensor : model::tensor_specs(now.tree)) stage.parameters += tensor.shape.elements();

@@ -15,7 +15,9 @@ struct StagePreview {
   prune::RemovalPlan step;  // in the student before it
   Structure after;
   int64_t parameters = 0;
-  std::vector<distill::JointTerm> terms;  // of its losses
+  std::vector<distill::JointTerm> terms;   // of its losses
+  std::vector<distill::JointTerm> logged;  // likewise
+  std::vector<std::string> metrics;        // keys of metrics, without "val/"
 };
 
 /// Goes through all stages in order, each on the structure that the ones before it leave: asks its pruner, opens its teacher,
@@ -28,8 +30,9 @@ struct StagePreview {
 std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
                                          const Losses& losses, const data::Source& source, const prune::Calibrate& calibrate);
 
-/// "" when the numbers at the end of a stage of `steps` steps with these terms will have `metric`, else what is wrong (nearest).
-std::string metric_fault(const std::string& metric, int64_t steps, const std::vector<distill::JointTerm>& terms, bool held_out);
+/// "" when the numbers at the end of `stage`, of `steps` steps, will have `metric`, else what is wrong (nearest). Labels of a metric are
+/// not known beforehand: what begins with its key passes.
+std::string metric_fault(const std::string& metric, int64_t steps, const StagePreview& stage, bool held_out);
 
 /// The stage that trains most parameters: the one that needs most memory.
 size_t largest_stage(const std::vector<StagePreview>& stages);

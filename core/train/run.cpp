@@ -13,6 +13,7 @@
 #include "core/base/text.h"
 #include "core/data/prefetch.h"
 #include "core/train/fingerprint.h"
+#include "core/train/make_losses.h"
 #include "core/train/needs.h"
 #include "core/train/open_data.h"
 #include "core/train/preview.h"
@@ -39,13 +40,12 @@ class Run {
     if (folder_.finished()) return say(folder_.path().string() + ": this run is complete");
     models_ = open_models(recipe_);
     for (const std::string& note : models_.notes) say(note);
-    for (const PluginUse& use : loss_plugins()) losses_.made.push_back(services_.make_loss(use));
     std::unique_ptr<data::Source> source = open_data(recipe_);
     check_data_fits(recipe_, models_, *source);
     source_ = data::prefetch(std::move(source), kBatchesAhead);
     calibrate_ = calibrate_on_data(recipe_, services_.backend);
+    losses_ = make_losses(recipe_, services_, *source_);
     run_metrics_ = std::make_unique<RunMetrics>(recipe_, services_, *source_);
-    losses_.outputs = run_metrics_->reads_outputs();
     const std::vector<StagePreview> stages = preview_stages(recipe_, models_, services_, losses_, *source_, calibrate_);
     const Needs needs = needs_of(recipe_, models_, stages, services_, losses_, *source_);
     require_memory(needs, services_.backend);
@@ -71,12 +71,6 @@ class Run {
 
  private:
   void say(const std::string& line) const { services_.say(line); }
-
-  std::vector<PluginUse> loss_plugins() const {
-    std::vector<PluginUse> uses;
-    for (const LossSpec& loss : recipe_.losses) uses.push_back(loss.plugin);
-    return uses;
-  }
 
   /// The newest good checkpoint, or the start.
   void begin(const Needs& needs) {

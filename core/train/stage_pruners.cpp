@@ -66,7 +66,7 @@ prune::StrategyRows rows_without_surgery(prune::PruneStrategy& pruner, const pru
                                          const model::BlockTree& tree, const std::vector<prune::Unit>& units, int32_t& asked) {
   prune::StrategyRows all;
   for (int32_t call = 0; call < kMostCalls; ++call) {
-    prune::StrategyInput input{units, &tree, model::write_config(tree.config), options.weights};
+    prune::StrategyInput input{units, &tree, prune::price_of(tree), model::write_config(tree.config), options.weights};
     input.stage = asked++;
     input.seed = options.seed;
     input.metrics = options.metrics;

@@ -14,15 +14,20 @@ static Loss instances[16]; /* so that this file needs no allocator */
 static esp_status create(const esp_param_value* values, uint64_t count, void** self) {
   if (count != 1) return ESP_INVALID_ARGUMENT;
   for (int i = 0; i < 16; ++i) {
-    if (instances[i].used) continue;
-    instances[i].used = 1;
+    if (__atomic_exchange_n(&instances[i].used, 1, __ATOMIC_ACQ_REL)) continue;
     instances[i].eps = values[0].float_value;
     *self = &instances[i];
     return ESP_OK;
   }
   return ESP_OUT_OF_MEMORY;
 }
-static void destroy(void* self) { ((Loss*)self)->used = 0; }
+static void destroy(void* self) { __atomic_store_n(&((Loss*)self)->used, 0, __ATOMIC_RELEASE); }
+
+static const esp_host* host;
+static esp_status init(const esp_host* from) {
+  host = from;
+  return ESP_OK;
+}
 
 /* name(a, b), or name(a) where b is 0. The host has the reason when it fails. */
 static esp_status op(const esp_graph_build* build, esp_str name, esp_value a, esp_value b, esp_value* result) {
@@ -38,7 +43,11 @@ static esp_status emit(void* self, const esp_loss_view* view, esp_loss_sink sink
   const esp_value teacher = view->teacher_output;
   esp_value error, power, eps, term;
   esp_status status;
-  if (teacher == 0) return ESP_INVALID_ARGUMENT;
+  if (teacher == 0) {
+    static const esp_str why = TEXT("compares with a teacher, and there is none");
+    host->set_error(host->ctx, why);
+    return ESP_INVALID_ARGUMENT;
+  }
   if ((status = op(build, sub, view->output, teacher, &error)) != ESP_OK) return status;
   if ((status = op(build, square, error, 0, &error)) != ESP_OK) return status;
   if ((status = op(build, mean, error, 0, &error)) != ESP_OK) return status;
@@ -59,7 +68,9 @@ static const esp_param_spec params[] = {{
     .min_float = 1e-12,
     .max_float = 1.0,
 }};
-static const esp_loss_vtable vtable = {.struct_size = sizeof vtable, .create = create, .destroy = destroy, .emit = emit};
+static const esp_loss_vtable vtable = {.struct_size = sizeof vtable,
+                                       .flags = ESP_LOSS_NON_NEGATIVE | ESP_LOSS_ZERO_WHEN_EQUAL,
+                                       .create = create, .destroy = destroy, .emit = emit};
 static const esp_component components[] = {{
     .struct_size = sizeof(esp_component),
     .kind = TEXT("esp.loss/1"),
@@ -82,7 +93,9 @@ static const esp_plugin plugin = {
     .license = TEXT("MIT"),
     .components = components,
     .component_count = 1,
+    .init = init,
 };
+ESP_MANIFEST("com.example.loss-c", "1.0.0", "Example", "MIT", ESP_MANIFEST_COMPONENT("esp.loss/1", "com.example.loss.norm-mse-c"));
 
 ESP_EXPORT const esp_plugin* esp_plugin_query_v0(uint32_t host_major, uint32_t host_minor) {
   (void)host_minor;

@@ -1,0 +1,13 @@
+/* Gives a picture where a scalar is wanted. */
+#define ZOO_ID "zoo.ill-typed"
+#define ZOO_FLAGS 0
+#include "bad_loss.h"
+
+static esp_status emit(void* self, const esp_loss_view* view, esp_loss_sink sink) {
+  const esp_graph_build* build = view->build;
+  esp_value difference = 0, squared = 0, term = 0;
+  esp_status status;
+  (void)self, (void)difference, (void)squared, (void)term, (void)status;
+  if ((status = one(build, "sub", view->output, view->target, &difference)) != ESP_OK) return status;
+  return sink.term(sink.ctx, text(""), difference);
+}

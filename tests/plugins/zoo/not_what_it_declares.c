@@ -1,0 +1,18 @@
+/* Is declared zero where all is equal, and is one. */
+#define ZOO_ID "zoo.not-what-it-declares"
+#define ZOO_FLAGS ESP_LOSS_ZERO_WHEN_EQUAL
+#include "bad_loss.h"
+
+static esp_status emit(void* self, const esp_loss_view* view, esp_loss_sink sink) {
+  const esp_graph_build* build = view->build;
+  esp_value difference = 0, squared = 0, term = 0;
+  esp_status status;
+  (void)self, (void)difference, (void)squared, (void)term, (void)status;
+  if ((status = one(build, "sub", view->output, view->target, &difference)) != ESP_OK) return status;
+  if ((status = one(build, "square", difference, 0, &squared)) != ESP_OK) return status;
+  if ((status = one(build, "reduce_mean", squared, 0, &term)) != ESP_OK) return status;
+  esp_value one_more;
+  if ((status = build->constant(build->ctx, 1, &one_more)) != ESP_OK) return status;
+  if ((status = one(build, "add", term, one_more, &term)) != ESP_OK) return status;
+  return sink.term(sink.ctx, text(""), term);
+}
