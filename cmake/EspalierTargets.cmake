@@ -35,8 +35,11 @@ endif()
 function(espalier_room name)
   cmake_parse_arguments(ROOM "" "" "SOURCES;LINK;PRIVATE" ${ARGN})
   add_library(espalier_${name} STATIC ${ROOM_SOURCES})
-  target_include_directories(espalier_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_include_directories(espalier_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/espalier/engine>)
   target_link_libraries(espalier_${name} PUBLIC ${ROOM_LINK} PRIVATE espalier_flags ${ROOM_PRIVATE})
+  if(CMAKE_CURRENT_SOURCE_DIR MATCHES "${PROJECT_SOURCE_DIR}/(core|plugins)")  # what espalier::core is made of
+    install(TARGETS espalier_${name} EXPORT espalierCoreTargets ARCHIVE DESTINATION lib/espalier COMPONENT core)
+  endif()
 endfunction()
 
 include(${CMAKE_CURRENT_LIST_DIR}/EspalierPlugin.cmake)

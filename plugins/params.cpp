@@ -58,7 +58,9 @@ class ParamReader {
   }
 
   void unknown(const std::string& place, const std::string& key) {
-    const std::string hint = did_you_mean(key, names_);
+    std::vector<std::string> known = names_;
+    known.insert(known.end(), input_.host_keys.begin(), input_.host_keys.end());
+    const std::string hint = did_you_mean(key, known);
     errors_.add(place + ": " + who_ + " has no parameter '" + printable(key) + "'" +
                 (!hint.empty()    ? hint
                  : names_.empty() ? "; it has none"

@@ -1,3 +1,15 @@
-# find_package(espalier CONFIG): espalier::plugin_abi (C11), espalier::plugin_sdk (C++20), espalier_add_plugin(name source…).
+# find_package(espalier CONFIG): espalier::plugin_abi (C11), espalier::plugin_sdk (C++20), espalier_add_plugin(name source…); these need nothing
+# else. With COMPONENTS core: espalier::core, the engine for programs that embed it, which needs what espalier is built with.
 include(${CMAKE_CURRENT_LIST_DIR}/espalierTargets.cmake)
 include(${CMAKE_CURRENT_LIST_DIR}/EspalierPlugin.cmake)
+if("core" IN_LIST espalier_FIND_COMPONENTS)
+  include(CMakeFindDependencyMacro)
+  find_dependency(Boost 1.81)
+  find_dependency(fmt)
+  find_dependency(nlohmann_json)
+  find_dependency(OpenSSL COMPONENTS Crypto)
+  find_dependency(PNG)
+  find_dependency(Threads)
+  include(${CMAKE_CURRENT_LIST_DIR}/espalierCoreTargets.cmake)
+  set(espalier_core_FOUND TRUE)
+endif()

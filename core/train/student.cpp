@@ -36,8 +36,7 @@ TrainedTensor make_loss_tensor(const distill::LossParam& param, const OptimizerS
 
 void begin(const distill::LossParam& param, uint64_t seed, std::span<float> values) {
   const double scale = param.init.scale;
-  uint64_t stream = 14695981039346656037ULL;  // FNV-1a of the name
-  for (const char c : param.name) stream = (stream ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  const uint64_t stream = rng::stream_of(param.name);
   for (size_t i = 0; i < values.size(); ++i) switch (param.init.kind) {
       case distill::ParamInit::kZeros:
         values[i] = 0;

@@ -56,9 +56,7 @@ class NamedScores final : public prune::Calibration {
 
  private:
   double number(const prune::UnitName& unit) const {
-    uint64_t stream = static_cast<uint64_t>(unit.kind);
-    for (const char c : unit.path) stream = stream * 31 + static_cast<unsigned char>(c);
-    return rng::uniform(seed_, stream, 0);
+    return rng::uniform(seed_, rng::stream_of(unit.path), static_cast<uint64_t>(unit.kind));
   }
   uint64_t seed_;
 };

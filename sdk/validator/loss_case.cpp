@@ -15,12 +15,6 @@
 namespace espalier::validator {
 namespace {
 
-uint64_t stream_of(const std::string& name) {
-  uint64_t stream = 5381;
-  for (const char c : name) stream = stream * 33 + static_cast<unsigned char>(c);
-  return stream;
-}
-
 /// "teacher_output" and "target" for "output", "teacher.0" for "student.0": what an equal student has.
 std::string equal_name(const std::string& name) {
   if (name == "output" || name == "teacher_output") return "target";
@@ -88,7 +82,7 @@ std::map<std::string, double> LossCase::evaluate(uint64_t seed, bool equal) cons
     for (size_t i = 0; i < elements; ++i)
       values[i] = name == "timestep"    ? std::floor(1000 * rng::uniform(seed, 9, i))
                   : name == "alpha_bar" ? 0.01 + 0.98 * rng::uniform(seed, 10, i)
-                                        : rng::normal(seed, stream_of(name), i);
+                                        : rng::normal(seed, rng::stream_of(name), i);
     return values;
   };
   const std::vector<std::vector<double>> made = ops::interpret(graph_, source, false);

@@ -25,6 +25,23 @@ for plugin in "$work"/made/*.esp.so; do
 done
 ! readelf -d "$work/made/norm_mse_c.esp.so" | grep -q 'libstdc++\|libgcc' || fail "the C loss links a C++ runtime"
 
+# What `plugin new` writes builds as it is, and passes its own check: a metric and a backend of each language among them.
+espalier="$work/prefix/bin/espalier"
+for kind in prune loss metric backend; do
+  for lang in cpp c; do
+    "$espalier" plugin new "$kind" --lang $lang --id "com.acme.$kind.mine-$lang" -o "$work/new/$kind-$lang" >/dev/null
+    CFLAGS="-Wall -Wextra -Werror" CXXFLAGS="-Wall -Wextra -Werror" cmake -S "$work/new/$kind-$lang" -B "$work/new/$kind-$lang/build" \
+      -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
+    cmake --build "$work/new/$kind-$lang/build" >"$work/build.txt" || fail "$kind in $lang does not build: $(cat "$work/build.txt")"
+    made=$work/new/$kind-$lang/build/mine-$lang.esp.so
+    "$espalier" plugin check "$made" >"$work/check.txt" || fail "$kind in $lang does not pass: $(cat "$work/check.txt")"
+    ! grep -q warn "$work/check.txt" || fail "$kind in $lang has warnings: $(cat "$work/check.txt")"
+    cp "$made" "$work/made/$kind-$lang.esp.so"
+  done
+  ! readelf -d "$work/made/$kind-c.esp.so" | grep -q 'libstdc++\|libgcc' || fail "$kind in C links a C++ runtime"
+done
+for plugin in "$work"/made/*.esp.so; do "$espalier" plugin check "$plugin" >"$work/check.txt" || fail "$(cat "$work/check.txt")"; done
+
 # The flags that pkg-config gives are enough for a compiler by itself.
 if command -v pkg-config >/dev/null; then
   PKG_CONFIG_PATH="$work/prefix/lib/pkgconfig" pkg-config --cflags espalier-plugin >"$work/cflags"
@@ -33,9 +50,8 @@ fi
 
 cd "$work"
 export ESPALIER_PLUGIN_PATH="$work/made"
-espalier="$work/prefix/bin/espalier"
 "$espalier" plugin list >list.txt
-for id in com.example.prune.budget com.example.loss.norm-mse com.example.loss.norm-mse-c espalier.prune.first-k; do
+for id in com.acme.metric.mine-c com.acme.backend.mine-cpp com.example.prune.budget com.example.loss.norm-mse com.example.loss.norm-mse-c espalier.prune.first-k; do
   grep -q "^$id " list.txt || fail "plugin list does not show $id: $(cat list.txt)"
 done
 
@@ -57,7 +73,7 @@ eps = 1e-4
 batch_size = 2
 [[stage]]
 steps = 4
-prune = { use = "com.example.prune.budget", share = 0.5 }
+prune = { use = "${2:-com.example.prune.budget}", share = 0.5 }
 EOF
 }
 recipe com.example.loss.norm-mse >cpp.toml
@@ -71,9 +87,85 @@ done
 grep -q '^path = ' run-cpp/plan.toml || fail "the pruner removed nothing"
 grep -q '"relative"' run-cpp/metrics.jsonl || fail "the loss is not in the metrics"
 
+# The pruner as a program removes the same, and its run is the same run.
+recipe com.example.loss.norm-mse "exec:$work/projects/prune_exec/budget.py" >exec.toml
+"$espalier" distill exec.toml --out run-exec --no-report --allow-exec >run-exec.txt 2>&1 || fail "$(cat run-exec.txt)"
+cmp run-cpp/student/unet/diffusion_pytorch_model.safetensors run-exec/student/unet/diffusion_pytorch_model.safetensors
+cmp run-cpp/metrics.jsonl run-exec/metrics.jsonl
+
+# Gradients of a loss as text, checked as the others' are.
+"$espalier" check --grad "$source/tests/package/norm_mse_typed.eir" >/dev/null || fail "the gradient of the loss as text is off"
+
+# A backend of a handful of kernels runs a whole UNet, leaves the rest to the reference, and says why it refuses what it refuses.
+tiny=$source/tests/golden/tiny-sdxl
+"$espalier" run "$tiny/unet" --inputs "$tiny/inputs.safetensors" --outputs reference.safetensors --backend reference >/dev/null
+for backend in mine-cpp mine-c; do
+  "$espalier" run "$tiny/unet" --inputs "$tiny/inputs.safetensors" --outputs $backend.safetensors --backend com.acme.backend.$backend >/dev/null
+  python3 - reference.safetensors $backend.safetensors <<'EOF' || fail "$backend computes otherwise"
+import array, json, struct, sys
+def read(file):
+    data = open(file, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    begin, end = header["sample"]["data_offsets"]
+    return array.array("f", data[8 + size + begin:8 + size + end])
+a, b = read(sys.argv[1]), read(sys.argv[2])
+sys.exit(len(a) != len(b) or max(abs(x - y) for x, y in zip(a, b)) > 1e-4 * max(map(abs, a)))
+EOF
+  "$espalier" inspect "$tiny/unet" --explain --backend com.acme.backend.$backend >explain.txt
+  grep -q 'plain' explain.txt || fail "$backend runs nothing: $(head -40 explain.txt)"
+done
+! "$espalier" run "$tiny/unet" --inputs "$tiny/inputs.safetensors" --outputs no.safetensors --backend com.acme.backend.mine-cpp --strict 2>strict.txt || fail "it took every op"
+grep -q 'no kernel for\|conv2d' strict.txt || fail "no reason is given: $(cat strict.txt)"
+
+# The metric is measured on a cache's held-out rows, the same in both languages.
+if [ -x "$build/bin/emoji_cache" ]; then
+  "$build/bin/emoji_cache" --out cache >/dev/null
+  cat >metric.toml <<EOF
+[teacher]
+model = "$source/examples/emoji/teacher"
+[data]
+source = "cache"
+path = "cache"
+validation_rows = 2
+[[loss]]
+use = "espalier.loss.output-kd"
+[[metric]]
+use = "com.acme.metric.mine-c"
+[[metric]]
+use = "com.acme.metric.mine-cpp"
+[train]
+batch_size = 2
+steps = 1
+EOF
+  "$espalier" distill metric.toml --out run-metric --no-report >run-metric.txt 2>&1 || fail "$(cat run-metric.txt)"
+  python3 - <<'EOF' || fail "the metric in C and in C++ differ: $(cat run-metric/metrics.jsonl)"
+import json
+rows = [json.loads(line) for line in open("run-metric/metrics.jsonl")]
+row = [row for row in rows if "val/mine-c" in row][-1]
+assert row["val/mine-c"] == row["val/mine-cpp"] >= 0, row
+EOF
+fi
+
+# A lock takes what it names and refuses the rest; the schema knows the new parameters.
+"$espalier" plugin lock -o all.lock >/dev/null
+"$espalier" plugin list --plugin-lock all.lock | grep -q '^com.acme.loss.mine-c ' || fail "the lock refuses what it names"
+printf '\0' >>"$work/made/loss-c.esp.so"
+"$espalier" plugin list --plugin-lock all.lock >locked.txt
+grep -q 'refused .*loss-c.esp.so: its content .* is not in the lock' locked.txt || fail "a changed plugin passes the lock: $(cat locked.txt)"
+"$espalier" plugin schema | python3 -c 'import json,sys; s=json.load(sys.stdin); assert "com.acme.loss.mine-cpp" in json.dumps(s)'
+
+# A program that embeds the engine.
+cmake -S "$source/examples/embed" -B "$work/build/embed" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
+cmake --build "$work/build/embed" >"$work/build.txt" || fail "embed does not build: $(cat "$work/build.txt")"
+recipe com.example.loss.norm-mse >embed.toml
+ESPALIER_PLUGIN_PATH="$work/made:$work/prefix/lib/espalier/plugins" "$work/build/embed/embed" "$case/teacher/unet" embed.toml embedded >embed.txt 2>&1 || fail "$(cat embed.txt)"
+cmp run-cpp/metrics.jsonl embedded/run/metrics.jsonl || fail "the embedded run is another"
+grep -q 'identity certificate: holds' embed.txt || fail "$(cat embed.txt)"
+
 # A parameter out of range is found before anything runs, with its place.
 sed -i 's/eps = 1e-4/eps = 2.0/' cpp.toml
 ! "$espalier" distill cpp.toml --out never --no-report 2>error.txt || fail "eps = 2 was taken"
 grep -q 'cpp.toml:[0-9]*:[0-9]*.*eps' error.txt || fail "the error has no place: $(cat error.txt)"
 [ ! -e never ] || fail "a run was begun"
-echo "package_test: three plugins built against $(du -sh "$work/prefix" | cut -f1) of prefix, trained with, equal to the bit"
+echo "package_test: twelve plugins and a program built against $(du -sh "$work/prefix" | cut -f1) of prefix, trained with, equal to the bit"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -48,6 +49,36 @@ inline int64_t dtype_bytes(int32_t dtype) {
 inline int64_t dim(const esp_tensor_type& type, int i) { return type.dims[i < 0 ? i + type.rank : i]; }
 inline bool same_shape(const esp_tensor_type& a, const esp_tensor_type& b) {
   return a.rank == b.rank && std::equal(a.dims, a.dims + a.rank, b.dims);
+}
+
+/// A parameter's elements as f32, whatever the file holds (f32, f16, bf16). Tells the host afterwards that the file's pages are not needed
+/// soon. Errors: `unsupported` for another type.
+inline std::vector<float> widened(const esp_host_param& param) {
+  const auto count = static_cast<size_t>(elements(param.type));
+  std::vector<float> out(count);
+  const auto* halves = static_cast<const uint16_t*>(param.data);
+  const auto of_bits = [](uint32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+  };
+  if (param.type.dtype == ESP_F32) {
+    std::memcpy(out.data(), param.data, count * sizeof(float));
+  } else if (param.type.dtype == ESP_BF16) {
+    for (size_t i = 0; i < count; ++i) out[i] = of_bits(static_cast<uint32_t>(halves[i]) << 16);
+  } else if (param.type.dtype == ESP_F16) {
+    for (size_t i = 0; i < count; ++i) {
+      const uint32_t half = halves[i], sign = (half & 0x8000u) << 16, exponent = (half >> 10) & 31, fraction = half & 0x3ffu;
+      if (exponent == 0)  // zero, or a fraction of 2^-14
+        out[i] = (sign != 0 ? -1.0F : 1.0F) * static_cast<float>(fraction) * 0x1p-24F;
+      else
+        out[i] = of_bits(sign | ((exponent == 31 ? 255 : exponent + 112) << 23) | (fraction << 13));
+    }
+  } else {
+    throw unsupported("a parameter of the file is neither f32, f16 nor bf16");
+  }
+  if (param.drop != nullptr) param.drop(param.drop_ctx);
+  return out;
 }
 
 /// A node as kernels read it. Borrows the esp_node: valid for the call that carries it.
