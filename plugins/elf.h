@@ -11,8 +11,8 @@ namespace espalier::plugins {
 struct ElfFacts {
   std::string problem;  // why it must not be loaded; empty when it may
   uint64_t file_bytes = 0;
-  std::vector<std::string> needed;  // names of the libraries that it links
-  std::string manifest;             // text of the section .esp_manifest; "" without one
+  std::vector<std::string> needed;    // names of the libraries that it links
+  std::string manifest;               // text of the section .esp_manifest; "" without one
   std::vector<std::string> exported;  // names of the dynamic symbols that it defines
   std::vector<std::string> unique;    // those of them that are unique in the process (GNU), which pin the library
   bool executable_stack = false;

@@ -72,10 +72,10 @@ std::string vtable_fault(const std::string& kind, const void* vtable) {
   if (vtable == nullptr) return "has no vtable";
   uint32_t size = 0;
   std::memcpy(&size, vtable, sizeof size);
-  const size_t want = kind == "esp.prune/1"  ? sizeof(esp_prune_vtable)
-                      : kind == "esp.loss/1" ? sizeof(esp_loss_vtable)
+  const size_t want = kind == "esp.prune/1"    ? sizeof(esp_prune_vtable)
+                      : kind == "esp.loss/1"   ? sizeof(esp_loss_vtable)
                       : kind == "esp.metric/1" ? sizeof(esp_metric_vtable)
-                                             : sizeof(esp_backend_vtable);
+                                               : sizeof(esp_backend_vtable);
   if (size < want || size > kMaxStruct) return fmt::format("vtable has {} bytes, this host reads {}", size, want);
   if (kind == "esp.prune/1") {
     const auto& v = *static_cast<const esp_prune_vtable*>(vtable);
@@ -186,9 +186,11 @@ void examine_plugin(const esp_plugin* plugin, Verdict& verdict) {
   if (count > 0 && (stride < sizeof(esp_component) || stride > kMaxStruct || stride % alignof(esp_component) != 0))
     errors.add(fmt::format("component 0: struct size is {}, this host reads {}", stride, sizeof(esp_component)));
   for (uint64_t i = 0; i < count && stride >= sizeof(esp_component); ++i) {
-    const auto& component = *reinterpret_cast<const esp_component*>(reinterpret_cast<const char*>(plugin->components) + i * stride);
+    const auto& component =
+        *reinterpret_cast<const esp_component*>(reinterpret_cast<const char*>(plugin->components) + i * stride);
     if (component.struct_size != stride)
-      return refuse_all(verdict, fmt::format("component {}: struct size is {}, component 0 has {}", i, component.struct_size, stride));
+      return refuse_all(verdict,
+                        fmt::format("component {}: struct size is {}, component 0 has {}", i, component.struct_size, stride));
     else
       examine_component(component, i, verdict, errors);
   }

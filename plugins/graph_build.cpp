@@ -14,7 +14,7 @@
 namespace espalier::plugins {
 namespace {
 
-constexpr size_t kMaxCount = 4096;                    // operands, attributes
+constexpr size_t kMaxCount = 4096;                   // operands, attributes
 constexpr int64_t kMostElements = int64_t{1} << 31;  // of a parameter
 
 uint64_t next_epoch() {
@@ -75,27 +75,46 @@ void GraphBuild::finish() const {
 esp_status GraphBuild::op(void* ctx, esp_str name, const esp_value* inputs, uint64_t input_count, const esp_attr* attrs,
                           uint64_t attr_count, esp_value* result) {
   if (result == nullptr) return fail("op: the result is at null");
-  return contained([&] { enter(); *result = self(ctx).add(std::string(view(name)), {inputs, input_count}, {attrs, attr_count}); });
+  return contained([&] {
+    enter();
+    *result = self(ctx).add(std::string(view(name)), {inputs, input_count}, {attrs, attr_count});
+  });
 }
 esp_status GraphBuild::constant(void* ctx, double number, esp_value* result) {
   if (result == nullptr) return fail("constant: the result is at null");
-  return contained([&] { enter(); *result = handle(self(ctx).scope(), self(ctx).scope().builder->scalar(number)); });
+  return contained([&] {
+    enter();
+    *result = handle(self(ctx).scope(), self(ctx).scope().builder->scalar(number));
+  });
 }
 esp_status GraphBuild::describe(void* ctx, esp_value value, esp_tensor_type* type) {
   if (type == nullptr) return fail("describe: the type is at null");
-  return contained([&] { enter(); *type = to_esp(self(ctx).scope().builder->type(self(ctx).value(value))); });
+  return contained([&] {
+    enter();
+    *type = to_esp(self(ctx).scope().builder->type(self(ctx).value(value)));
+  });
 }
 esp_status GraphBuild::param(void* ctx, esp_str name, const esp_tensor_type* type, esp_init init, esp_value* result) {
   if (result == nullptr || type == nullptr) return fail("param: the type or the result is at null");
-  return contained([&] { enter(); *result = self(ctx).add_param(std::string(view(name)), *type, init); });
+  return contained([&] {
+    enter();
+    *result = self(ctx).add_param(std::string(view(name)), *type, init);
+  });
 }
-esp_status GraphBuild::begin_composite(void* ctx, esp_str name, const esp_value* inputs, uint64_t input_count, esp_value* inside) {
+esp_status GraphBuild::begin_composite(void* ctx, esp_str name, const esp_value* inputs, uint64_t input_count,
+                                       esp_value* inside) {
   if (input_count > 0 && (inputs == nullptr || inside == nullptr)) return fail("begin_composite: inputs or handles are at null");
-  return contained([&] { enter(); self(ctx).begin(std::string(view(name)), {inputs, input_count}, inside); });
+  return contained([&] {
+    enter();
+    self(ctx).begin(std::string(view(name)), {inputs, input_count}, inside);
+  });
 }
 esp_status GraphBuild::end_composite(void* ctx, esp_value result, esp_value* outside) {
   if (outside == nullptr) return fail("end_composite: the result is at null");
-  return contained([&] { enter(); *outside = self(ctx).end(result); });
+  return contained([&] {
+    enter();
+    *outside = self(ctx).end(result);
+  });
 }
 
 esp_value GraphBuild::add(const std::string& name, std::span<const esp_value> inputs, std::span<const esp_attr> attrs) {
@@ -132,9 +151,10 @@ esp_value GraphBuild::add_param(const std::string& name, const esp_tensor_type& 
     elements *= extent;
   }
   if (init.kind < ESP_INIT_ZEROS || init.kind > ESP_INIT_IDENTITY || !(init.scale >= -1e6 && init.scale <= 1e6))
-    throw UserError("param: '" + name + "' begins as kind " + std::to_string(init.kind) + ", scale " + std::to_string(init.scale) +
-                    "; see ESP_INIT_*");
-  if (init.kind == ESP_INIT_IDENTITY && dims.size() != 2) throw UserError("param: '" + name + "' is no matrix, and begins as an identity");
+    throw UserError("param: '" + name + "' begins as kind " + std::to_string(init.kind) + ", scale " +
+                    std::to_string(init.scale) + "; see ESP_INIT_*");
+  if (init.kind == ESP_INIT_IDENTITY && dims.size() != 2)
+    throw UserError("param: '" + name + "' is no matrix, and begins as an identity");
   return handle(outside_, make_param_(name, f32(Shape(dims)), {static_cast<distill::ParamInit::Kind>(init.kind), init.scale}));
 }
 

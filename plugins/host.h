@@ -32,8 +32,8 @@ std::string status_text(esp_status status);
 /// ESP_INVALID_ARGUMENT (the plugin refuses what the user gave it), Error otherwise.
 [[noreturn]] void throw_status(const std::string& who, const std::string& call, esp_status status);
 
-/// While one lives, this thread is inside a call of a plugin; a host's function that is called on a thread without one was called from a
-/// thread of the plugin's own.
+/// While one lives, this thread is inside a call of a plugin; a host's function that is called on a thread without one was called
+/// from a thread of the plugin's own.
 class InsideCall {
  public:
   InsideCall();

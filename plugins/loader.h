@@ -35,8 +35,9 @@ struct Verdict {
   const esp_plugin* plugin = nullptr;
 };
 
-/// Checks the file and its manifest, loads it (all symbols bound, local scope), asks `esp_plugin_query_v0`, checks the answer field by
-/// field and against the manifest, and calls nothing else. Errors: none, the verdict says it. A library that was loaded stays loaded.
+/// Checks the file and its manifest, loads it (all symbols bound, local scope), asks `esp_plugin_query_v0`, checks the answer
+/// field by field and against the manifest, and calls nothing else. Errors: none, the verdict says it. A library that was loaded
+/// stays loaded.
 Verdict load(const Candidate& candidate);
 
 /// What speaks against a plugin of this ABI; "" when the host takes it.

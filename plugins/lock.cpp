@@ -11,7 +11,8 @@ namespace espalier::plugins {
 Lock::Lock(const std::filesystem::path& file) : file_(file) {
   try {
     const auto root = nlohmann::json::parse(read_text(file));
-    if (root.at("format") != 1) throw UserError(file.string() + ": a lock of format " + root.at("format").dump() + ", this program reads 1");
+    if (root.at("format") != 1)
+      throw UserError(file.string() + ": a lock of format " + root.at("format").dump() + ", this program reads 1");
     for (const auto& row : root.at("plugins"))
       known_[row.at("sha256").get<std::string>()] = row.at("id").get<std::string>() + " " + row.at("version").get<std::string>();
   } catch (const nlohmann::json::exception& error) {

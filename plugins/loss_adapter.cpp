@@ -16,9 +16,7 @@ struct Terms {
   std::vector<distill::LossTerm> terms;
 
   esp_loss_sink table() { return {this, add, log}; }
-  static esp_status add(void* ctx, esp_str label, esp_value scalar) {
-    return put(ctx, label, scalar, false);
-  }
+  static esp_status add(void* ctx, esp_str label, esp_value scalar) { return put(ctx, label, scalar, false); }
   static esp_status log(void* ctx, esp_str label, esp_value scalar) { return put(ctx, label, scalar, true); }
   static esp_status put(void* ctx, esp_str label, esp_value scalar, bool logged) {
     return contained([&] {

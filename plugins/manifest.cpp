@@ -34,7 +34,8 @@ Manifest parse_manifest(const std::string& text) {
       good = line == "espalier-plugin 1";
     } else if (key == "abi") {
       const size_t dot = value.find('.');
-      good = dot != std::string::npos && number(value.substr(0, dot), made.abi_major) && number(value.substr(dot + 1), made.abi_minor);
+      good = dot != std::string::npos && number(value.substr(0, dot), made.abi_major) &&
+             number(value.substr(dot + 1), made.abi_minor);
     } else if (key == "opset") {
       good = number(value, made.opset);
     } else if (key == "component") {

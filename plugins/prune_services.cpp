@@ -112,7 +112,8 @@ esp_status ArtifactTable::write(void* ctx, esp_str name, const uint8_t* data, ui
     if (!is_file_name(view(name)))
       return fail("artifact: '" + printable(view(name)) + "' is no name of letters, digits, '.', '-' and '_'");
     if (size > 0 && data == nullptr) return fail("artifact: the data is at null");
-    if (size > kMostArtifactBytes || self.bytes_ + size > kMostArtifactBytes) return fail("artifact: more than 64 MiB in one call");
+    if (size > kMostArtifactBytes || self.bytes_ + size > kMostArtifactBytes)
+      return fail("artifact: more than 64 MiB in one call");
     self.bytes_ += size;
     self.files_[std::string(view(name))].assign(reinterpret_cast<const char*>(data), size);
     return esp_status{ESP_OK};

@@ -102,7 +102,8 @@ class CalibrationTables {
   void add_to(Services& services) const;
 
  private:
-  static esp_status evaluate(void* ctx, const esp_unit_name* units, const uint64_t* starts, uint64_t set_count, esp_score* scores);
+  static esp_status evaluate(void* ctx, const esp_unit_name* units, const uint64_t* starts, uint64_t set_count,
+                             esp_score* scores);
   static esp_status gradients(void* ctx, const esp_unit_name* units, uint64_t unit_count, double* gradients, double* magnitudes);
   static esp_status statistics(void* ctx, const esp_unit_name* units, uint64_t unit_count, esp_unit_statistics* out);
   static esp_status latency(void* ctx, const esp_unit_name* units, uint64_t unit_count, double* ms, double* whole);

@@ -48,7 +48,8 @@ Registry::Registry(const SearchRequest& request) {
       continue;
     }
     Verdict& verdict = verdicts_.emplace_back();
-    verdict.file = found.candidates[i].file, verdict.origin = found.candidates[i].origin, verdict.named = found.candidates[i].named;
+    verdict.file = found.candidates[i].file, verdict.origin = found.candidates[i].origin,
+    verdict.named = found.candidates[i].named;
     verdict.reason = faults[i];
   }
   settle_duplicates();

@@ -98,7 +98,8 @@ std::string follow(const Child& child, size_t& at, size_t count, const ScanLimit
     }
     const ChildEnd end = reap(child.pid);
     if (at >= count || (!inside && end.signal == 0 && end.exit_code == 0)) return "";
-    return end.signal != 0 ? "crashed when it was loaded: " + end.text() : "ended its process when it was loaded (" + end.text() + ")";
+    return end.signal != 0 ? "crashed when it was loaded: " + end.text()
+                           : "ended its process when it was loaded (" + end.text() + ")";
   }
 }
 

@@ -1,5 +1,5 @@
-// What pruners learn on data, against independent ways to the same numbers: pruned copies run one by one, finite differences in double,
-// features beside each other.
+// What pruners learn on data, against independent ways to the same numbers: pruned copies run one by one, finite differences in
+// double, features beside each other.
 
 #include "core/calibrate/calibrate.h"
 
@@ -42,7 +42,8 @@ class NoiseSource final : public data::Source {
   NoiseSource(const model::UNetConfig& config, data::BatchShape shape) : shapes_{shape} {
     shapes_[0].channels = config.in_channels;
     shapes_[0].embedding = config.cross_attention_dim[0];
-    if (config.has_text_time()) shapes_[0].pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim;
+    if (config.has_text_time())
+      shapes_[0].pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim;
   }
   const std::vector<data::BatchShape>& buckets() const override { return shapes_; }
   data::Batch batch(int64_t step) override {
@@ -86,7 +87,8 @@ CalibrationData data_of(NoiseSource& source, int64_t batches, std::shared_ptr<lo
 std::vector<UnitName> block_names(const model::BlockTree& tree) {
   std::vector<UnitName> names;
   for (const Unit& unit : prune::list_units(tree))
-    if (unit.removable && (unit.kind == UnitKind::kTransformerBlock || unit.kind == UnitKind::kMidTail)) names.push_back({unit.path, unit.kind});
+    if (unit.removable && (unit.kind == UnitKind::kTransformerBlock || unit.kind == UnitKind::kMidTail))
+      names.push_back({unit.path, unit.kind});
   return names;
 }
 
@@ -154,8 +156,10 @@ TEST(Calibrate, scores_of_all_units_of_the_emoji_teacher_are_those_of_pruned_cop
     EXPECT_NEAR(scores[i].output, copy.output, 1e-3 * copy.output + 1e-12) << units[i].path;
   }
   const auto end = Clock::now();
-  const double ours = std::chrono::duration<double>(between - begin).count(), naive = std::chrono::duration<double>(end - between).count();
-  std::cout << "units 71, gates " << ours << " s, pruned copies " << naive << " s, ratio " << ours / naive << ", worst " << worst << '\n';
+  const double ours = std::chrono::duration<double>(between - begin).count(),
+               naive = std::chrono::duration<double>(end - between).count();
+  std::cout << "units 71, gates " << ours << " s, pruned copies " << naive << " s, ratio " << ours / naive << ", worst " << worst
+            << '\n';
   EXPECT_LT(ours / naive, 0.5);
 }
 
@@ -203,7 +207,8 @@ TEST(Calibrate, gradients_of_gates_are_finite_differences_in_double) {
       std::vector<double> out(elements, node.label == "gates" ? 1.0 : 0.0);
       if (node.label == "gates")
         for (const size_t gate : moved) out[gate] += by;
-      if (const auto at = batch.tensors.find(node.label); at != batch.tensors.end()) out.assign(at->second.values.begin(), at->second.values.end());
+      if (const auto at = batch.tensors.find(node.label); at != batch.tensors.end())
+        out.assign(at->second.values.begin(), at->second.values.end());
       return out;
     };
     return ops::interpret(graph, values, false)[1][0];
@@ -259,12 +264,19 @@ TEST(Calibrate, a_whole_stage_has_no_gate_and_unknown_units_get_the_nearest) {
   const model::Model teacher = model::load_model(kSource + "/tests/golden/distill-sdxl-to-ssd-1b/teacher/unet", {});
   NoiseSource source(teacher.config, {.batch = 1, .height = 8, .width = 8, .tokens = 4});
   const auto made = calibrate(teacher.tree, teacher.weights, data_of(source, 1, nullptr));
-  EXPECT_THAT([&] { made->evaluate({{{"down_blocks.2.attentions.0.transformer_block.1", UnitKind::kTransformerBlock}}}); },
-              ::testing::ThrowsMessage<UserError>(::testing::HasSubstr("did you mean 'down_blocks.2.attentions.0.transformer_blocks.1'")));
+  EXPECT_THAT(
+      [&] {
+        made->evaluate({{{"down_blocks.2.attentions.0.transformer_block.1", UnitKind::kTransformerBlock}}});
+      },
+      ::testing::ThrowsMessage<UserError>(
+          ::testing::HasSubstr("did you mean 'down_blocks.2.attentions.0.transformer_blocks.1'")));
   for (const Unit& unit : prune::list_units(teacher.tree))
     if (unit.kind == UnitKind::kStage && unit.removable) {
-      EXPECT_THAT([&] { made->evaluate({{{unit.path, unit.kind}}}); },
-                  ::testing::ThrowsMessage<UserError>(::testing::HasSubstr("has no gate")));
+      EXPECT_THAT(
+          [&] {
+            made->evaluate({{{unit.path, unit.kind}}});
+          },
+          ::testing::ThrowsMessage<UserError>(::testing::HasSubstr("has no gate")));
     }
 }
 

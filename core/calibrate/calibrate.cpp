@@ -202,10 +202,12 @@ class OnBatches final : public prune::Calibration {
       runner.run();
       const std::vector<float>& values = runner.output("statistics");
       for (size_t i = 0; i < gates_.count(); ++i)
-        cosine[i] += values[3 * i] / static_cast<double>(data_.batches), moved[i] += values[3 * i + 1], norm[i] += values[3 * i + 2];
+        cosine[i] += values[3 * i] / static_cast<double>(data_.batches), moved[i] += values[3 * i + 1],
+            norm[i] += values[3 * i + 2];
       progress.add(1);
     });
-    for (size_t i = 0; i < gates_.count(); ++i) statistics_.push_back({cosine[i], norm[i] > 0 ? std::sqrt(moved[i] / norm[i]) : 0});
+    for (size_t i = 0; i < gates_.count(); ++i)
+      statistics_.push_back({cosine[i], norm[i] > 0 ? std::sqrt(moved[i] / norm[i]) : 0});
   }
 
   void time_calls() {
@@ -231,8 +233,8 @@ class OnBatches final : public prune::Calibration {
   CalibrationData data_;
   UnitGates gates_;
   std::map<Set, Score> scores_;
-  std::vector<std::vector<double>> gradients_;  // by batch, by gate
-  std::vector<UnitStatistics> statistics_;      // by gate
+  std::vector<std::vector<double>> gradients_;           // by batch, by gate
+  std::vector<UnitStatistics> statistics_;               // by gate
   std::vector<std::pair<std::string, double>> call_ms_;  // block path and time of each call
 };
 

@@ -23,8 +23,8 @@ struct CalibrationData {
 
 /// Makes nothing until it is asked. `weights` under the names of `tree`; `data.source` must outlive it.
 /// Errors of its calls: those of Calibration; of the source; UserError where the batches do not fit the model.
-/// Cost: evaluate, a forward pass a batch, then about half of one a set and batch; gate_gradients, a forward and a backward pass a batch;
-/// statistics, a forward pass a batch. One executable of the model each, which are not kept.
+/// Cost: evaluate, a forward pass a batch, then about half of one a set and batch; gate_gradients, a forward and a backward pass
+/// a batch; statistics, a forward pass a batch. One executable of the model each, which are not kept.
 prune::CalibrationPtr calibrate(const model::BlockTree& tree, const io::TensorSourcePtr& weights, const CalibrationData& data);
 
 }  // namespace espalier::calibrate

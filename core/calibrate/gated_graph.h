@@ -14,8 +14,8 @@ Graph score_graph(const model::BlockTree& tree, const data::BatchShape& shape);
 /// Of the same inputs: "gradients" f32[U], d task / d gates.
 Graph gradient_graph(const model::BlockTree& tree, const data::BatchShape& shape);
 
-/// Of the same inputs: "statistics" f32[U,3]: for each gate's x and y the mean over places of x·y / (|x| |y|), then |y - x|² and |x|²
-/// over everything. Each is made where the unit ends, so that nothing of a unit outlives it.
+/// Of the same inputs: "statistics" f32[U,3]: for each gate's x and y the mean over places of x·y / (|x| |y|), then |y - x|² and
+/// |x|² over everything. Each is made where the unit ends, so that nothing of a unit outlives it.
 Graph statistics_graph(const model::BlockTree& tree, const data::BatchShape& shape);
 
 }  // namespace espalier::calibrate

@@ -38,7 +38,8 @@ void check_options(const Options& options) {
                    : "[prune] --plan and --use exclude each other; give one");
   if (!options.set.empty() && options.use.empty()) errors.add("[prune] --set gives a pruner's parameters and needs --use");
   if (!options.calibrate.empty() && options.use.empty()) errors.add("[prune] --calibrate gives a pruner data and needs --use");
-  if (options.batches && options.calibrate.empty()) errors.add("[prune] --batches says how much of the data and needs --calibrate");
+  if (options.batches && options.calibrate.empty())
+    errors.add("[prune] --batches says how much of the data and needs --calibrate");
   if (options.batches && *options.batches < 1) errors.add("[prune] --batches must be at least 1");
   if (options.out.empty() && !options.dry_run)
     errors.add("[prune] --out is missing; give a folder, or --dry-run to see what would be done");
@@ -149,11 +150,14 @@ void run_prune(const Options& options, CommandContext& context) {
 
   std::unique_ptr<Progress> progress;
   uint64_t shown = 0;
-  prune::write_student(teacher, written, plan, options.out, [&](uint64_t done, uint64_t total) {
-    if (progress == nullptr) progress = std::make_unique<Progress>("writing the student", total, ProgressUnit::kBytes);
-    progress->add(done - shown);
-    shown = done;
-  }, asked.artifacts);
+  prune::write_student(
+      teacher, written, plan, options.out,
+      [&](uint64_t done, uint64_t total) {
+        if (progress == nullptr) progress = std::make_unique<Progress>("writing the student", total, ProgressUnit::kBytes);
+        progress->add(done - shown);
+        shown = done;
+      },
+      asked.artifacts);
   progress.reset();
   context.out << "\nwritten to " << options.out.string()
               << (teacher.has_weights() ? "\n" : " (no weights: the teacher is a config alone)\n");

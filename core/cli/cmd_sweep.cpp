@@ -200,7 +200,8 @@ class SweepCommand {
   }
 
   sweep::CheckRecipe plugin_check() const {
-    return [this](const train::Recipe& recipe, ErrorList& faults) { RecipePlugins(recipe, registry_, faults, options_.allow_exec); };
+    return
+        [this](const train::Recipe& recipe, ErrorList& faults) { RecipePlugins(recipe, registry_, faults, options_.allow_exec); };
   }
   sweep::MakeServices services() const {
     return [this](const train::Recipe& recipe) {
@@ -260,7 +261,8 @@ void add_sweep(CLI::App& app, CommandContext& context) {
                     "check everything, print the trials with sizes and estimated time; write nothing");
   command->add_flag("--extend", options->extend, "take a changed sweep file: new trials are added, done ones stay");
   command->add_flag("--retry-failed", options->retry_failed, "try trials that have failed once more, as if they never had");
-  command->add_flag("--allow-exec", options->allow_exec, "let `search` and exec: start their programs, which can do what you can");
+  command->add_flag("--allow-exec", options->allow_exec,
+                    "let `search` and exec: start their programs, which can do what you can");
   command->add_option("--backend", options->backend, "cpu, reference, or another plugin's")->type_name("NAME");
   command->add_option("--threads", options->threads, "threads of each worker (default: the cores, divided by --jobs)")
       ->type_name("N");

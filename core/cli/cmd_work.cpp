@@ -30,7 +30,8 @@ void run_work(const Options& options, CommandContext& context) {
   const sweep::WorkContext work{store, trials, rules,
                                 [&](const train::Recipe& recipe) {
                                   ErrorList faults;
-                                  auto plugins = std::make_shared<const RecipePlugins>(recipe, registry, faults, options.allow_exec);
+                                  auto plugins =
+                                      std::make_shared<const RecipePlugins>(recipe, registry, faults, options.allow_exec);
                                   faults.throw_if_any();
                                   return services_of_run(context, std::move(plugins), backend);
                                 },

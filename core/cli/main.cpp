@@ -30,7 +30,8 @@ CLI::App* begin_command(CLI::App& parent, CommandContext& context, const Command
       ->add_option_function<std::string>(
           "--plugin-lock",
           [](const std::string& file) {
-            ::setenv("ESPALIER_PLUGIN_LOCK", std::filesystem::absolute(file).c_str(), 1);  // workers that this program starts go by it too
+            ::setenv("ESPALIER_PLUGIN_LOCK", std::filesystem::absolute(file).c_str(),
+                     1);  // workers that this program starts go by it too
           },
           "load only plugins whose content this file names (`plugin lock` writes it)")
       ->type_name("FILE")

@@ -18,7 +18,8 @@ struct Options {
 };
 
 void print_json(const validator::CheckResult& result, const Options& options, CommandContext& context) {
-  nlohmann::ordered_json out{{"file", options.check.file.string()}, {"seed", options.check.seed}, {"passed", result.passed()}, {"ms", result.ms}};
+  nlohmann::ordered_json out{
+      {"file", options.check.file.string()}, {"seed", options.check.seed}, {"passed", result.passed()}, {"ms", result.ms}};
   out["tests"] = nlohmann::ordered_json::array();
   for (const validator::TestRow& row : result.rows)
     out["tests"].push_back({{"id", row.id},
@@ -40,7 +41,8 @@ void print_text(const validator::CheckResult& result, const Options& options, Co
     ++counts[row.outcome];
     inside += row.ms;
     if (row.outcome == validator::Outcome::kPass && context.verbosity < 1) continue;
-    table.row({row.id, validator::outcome_text(row.outcome), row.component, row.name + (row.text.empty() ? "" : ": " + row.text)});
+    table.row(
+        {row.id, validator::outcome_text(row.outcome), row.component, row.name + (row.text.empty() ? "" : ": " + row.text)});
   }
   if (table.rows() > 0) context.out << table.text() << '\n';
   std::string summary;
@@ -58,22 +60,26 @@ void add_plugin_check(CLI::App& plugin, CommandContext& context) {
       plugin, context,
       {.name = "check",
        .summary = "whether a plugin keeps the contracts: each test in a process of its own",
-       .description = "Tests a bare .esp.so against what the headers say: the file, its tables, parameters, memory, threads, and what "
-                      "its kind promises (plans that hold, gradients, kernels that equal the reference). A test that crashes, hangs or "
-                      "eats memory is a row like any other. -v lists the tests that passed too.",
+       .description =
+           "Tests a bare .esp.so against what the headers say: the file, its tables, parameters, memory, threads, and what "
+           "its kind promises (plans that hold, gradients, kernels that equal the reference). A test that crashes, hangs or "
+           "eats memory is a row like any other. -v lists the tests that passed too.",
        .examples = {{"espalier plugin check build/mine.esp.so", "all tests"},
                     {"espalier plugin check build/mine.esp.so --only ESP-O02 --in-process", "one of them, under a debugger"},
-                    {"espalier plugin check build/mine.esp.so --fuzz 60", "and a minute of random parameters for each component"}},
+                    {"espalier plugin check build/mine.esp.so --fuzz 60",
+                     "and a minute of random parameters for each component"}},
        .exit_codes = "0 it passes (warnings do not count), 1 it does not, 2 the input is at fault"});
   command->add_option("FILE", options->check.file, "the plugin")->required()->type_name("FILE");
   command->add_option("--seed", options->check.seed, "of random numbers: the same seed, the same tests")->type_name("N");
   command->add_option("--only", options->check.only, "tests whose number or promise matches")->type_name("REGEX");
-  command->add_option("--fuzz", options->check.fuzz_seconds, "seconds of random parameters for each component")->type_name("SECONDS");
+  command->add_option("--fuzz", options->check.fuzz_seconds, "seconds of random parameters for each component")
+      ->type_name("SECONDS");
   command->add_option("--timeout", options->check.seconds, "for each test; default 20")->type_name("SECONDS");
   command->add_flag("--in-process", options->check.in_process, "no processes: for a debugger; a crash is this program's");
   command->add_flag("--json", options->json, "print one JSON object");
   on_run(command, context, [options, &context] {
-    if (!std::filesystem::exists(options->check.file)) throw UserError("[plugin check] " + options->check.file.string() + " is not there");
+    if (!std::filesystem::exists(options->check.file))
+      throw UserError("[plugin check] " + options->check.file.string() + " is not there");
     if (options->check.seconds < 1 || options->check.fuzz_seconds < 0)
       throw UserError("[plugin check] --timeout must be at least 1, --fuzz at least 0");
     options->check.file = std::filesystem::absolute(options->check.file);

@@ -42,9 +42,11 @@ void add_plugin_lock(CLI::App& plugin, CommandContext& context) {
       plugin, context,
       {.name = "lock",
        .summary = "write down which plugins there are, by content",
-       .description = "Writes a file with the id, version and SHA-256 of every plugin of the search order. Any command with --plugin-lock "
-                      "FILE, or with ESPALIER_PLUGIN_LOCK set to it, then refuses every file whose content is not in it: for shared machines, "
-                      "and for runs that others shall repeat.",
+       .description =
+           "Writes a file with the id, version and SHA-256 of every plugin of the search order. Any command with --plugin-lock "
+           "FILE, or with ESPALIER_PLUGIN_LOCK set to it, then refuses every file whose content is not in it: for shared "
+           "machines, "
+           "and for runs that others shall repeat.",
        .examples = {{"espalier plugin lock -o plugins.lock", "what is there now"},
                     {"espalier distill recipe.toml --out run --plugin-lock plugins.lock", "with these alone"}}});
   add_out(command, options->out, "the lock file; default espalier-plugins.lock");

@@ -36,11 +36,13 @@ std::string filled(std::string text, const std::vector<std::pair<std::string, st
 
 bool is_id(const std::string& id) {
   return id.find('.') != std::string::npos && id.front() != '.' && id.back() != '.' && id.find("..") == std::string::npos &&
-         std::all_of(id.begin(), id.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'; });
+         std::all_of(id.begin(), id.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'; });
 }
 
 std::string use_of(const std::string& kind, const std::string& id) {
-  if (kind == "prune") return "`espalier prune MODEL --use " + id + "`, or in a recipe `[[stage]]` `prune = { use = \"" + id + "\" }`.";
+  if (kind == "prune")
+    return "`espalier prune MODEL --use " + id + "`, or in a recipe `[[stage]]` `prune = { use = \"" + id + "\" }`.";
   if (kind == "backend") return "`espalier run MODEL --backend " + id + "`.";
   return "In a recipe: `[[" + kind + "]]` `use = \"" + id + "\"`.";
 }
@@ -49,7 +51,8 @@ void run_new(const Options& options, CommandContext& context) {
   ErrorList errors;
   const std::vector<std::string> kinds{"prune", "loss", "metric", "backend"}, langs{"cpp", "c"};
   if (std::find(kinds.begin(), kinds.end(), options.kind) == kinds.end())
-    errors.add("[plugin new] '" + printable(options.kind) + "' is none of " + join(kinds, ", ") + did_you_mean(options.kind, kinds));
+    errors.add("[plugin new] '" + printable(options.kind) + "' is none of " + join(kinds, ", ") +
+               did_you_mean(options.kind, kinds));
   if (std::find(langs.begin(), langs.end(), options.lang) == langs.end())
     errors.add("[--lang] '" + printable(options.lang) + "' is none of cpp, c");
   if (!options.id.empty() && !is_id(options.id))
@@ -58,13 +61,17 @@ void run_new(const Options& options, CommandContext& context) {
   errors.throw_if_any();
   const std::string id = options.id.empty() ? "com.example." + options.kind + ".mine" : options.id;
   const std::string name = id.substr(id.rfind('.') + 1);
-  std::vector<std::pair<std::string, std::string>> values{{"ID", id}, {"NAME", name}, {"KIND", options.kind}, {"LANG", options.lang},
+  std::vector<std::pair<std::string, std::string>> values{{"ID", id},
+                                                          {"NAME", name},
+                                                          {"KIND", options.kind},
+                                                          {"LANG", options.lang},
                                                           {"VENDOR", id.substr(0, id.find('.', id.find('.') + 1))}};
   values.emplace_back("LANGUAGES", options.lang == "c" ? "C" : "CXX");
   values.emplace_back("USE", use_of(options.kind, id));
   std::string source = text_of(options.kind + "." + options.lang);
   const bool starts = source.find("static esp_status init(") != std::string::npos;
-  source = filled(source, {{"PLUGIN", options.lang == "c" ? text_of("plugin.c") : ""}, {"INIT", starts ? "\n    .init = init," : ""}});
+  source =
+      filled(source, {{"PLUGIN", options.lang == "c" ? text_of("plugin.c") : ""}, {"INIT", starts ? "\n    .init = init," : ""}});
   AtomicFolder folder(options.out);
   write_text(folder.path() / "CMakeLists.txt", filled(text_of("project.cmake"), values));
   write_text(folder.path() / (name + "." + options.lang), filled(source, values));
@@ -83,8 +90,9 @@ void add_plugin_new(CLI::App& plugin, CommandContext& context) {
       plugin, context,
       {.name = "new",
        .summary = "a project for a plugin, which builds and passes `check` as it is",
-       .description = "Writes a folder with a source, a CMakeLists.txt of four lines and a README. It needs an installed espalier "
-                      "(CMAKE_PREFIX_PATH) and a compiler, nothing else.",
+       .description =
+           "Writes a folder with a source, a CMakeLists.txt of four lines and a README. It needs an installed espalier "
+           "(CMAKE_PREFIX_PATH) and a compiler, nothing else.",
        .examples = {{"espalier plugin new loss --id com.acme.loss.mine -o mine", "a loss in C++"},
                     {"espalier plugin new backend --lang c --id com.acme.backend.tiny -o tiny", "a backend in C"}}});
   command->add_option("KIND", options->kind, "prune, loss, metric or backend")->required();

@@ -65,8 +65,8 @@ Json table_of(const plugins::Component& component, const Json& host_keys) {
     if (spec.required) required.push_back(spec.name);
   }
   properties.update(host_keys);
-  return {{"title", component.id},   {"description", component.doc}, {"type", "object"}, {"properties", properties},
-          {"required", required}, {"additionalProperties", false}};
+  return {{"title", component.id},    {"description", component.doc}, {"type", "object"},
+          {"properties", properties}, {"required", required},         {"additionalProperties", false}};
 }
 
 Json text_of(const char* pattern, const char* doc, const Json& host_keys, bool open) {
@@ -99,11 +99,14 @@ void run_schema(CommandContext& context) {
                          {"steps", integer("DDIM steps of each")},
                          {"guidance", number("of the pictures")}};
   Json losses = tables_of(registry, plugins::kLossKind, loss_keys);
-  losses.push_back(text_of("^file:", "a loss as text of ops", [&] {
-    Json keys = loss_keys;
-    keys["pairs"] = text("a granularity, of a loss that reads features");
-    return keys;
-  }(), false));
+  losses.push_back(text_of(
+      "^file:", "a loss as text of ops",
+      [&] {
+        Json keys = loss_keys;
+        keys["pairs"] = text("a granularity, of a loss that reads features");
+        return keys;
+      }(),
+      false));
   Json pruners = tables_of(registry, plugins::kPruneKind, Json::object());
   pruners.push_back(text_of("^exec:", "a program; only with --allow-exec", Json::object(), true));
   const Json stage{{"type", "object"},
@@ -140,9 +143,11 @@ void add_plugin_schema(CLI::App& plugin, CommandContext& context) {
       plugin, context,
       {.name = "schema",
        .summary = "recipe.toml as JSON Schema, with the parameters of every plugin",
-       .description = "Prints a JSON Schema (draft 2020-12) of recipes: tables that name a plugin have its parameters with types, ranges, "
-                      "choices, defaults and docs, so that an editor completes and checks them.",
-       .examples = {{"espalier plugin schema > recipe.schema.json", "then, first line of a recipe: #:schema ./recipe.schema.json"}}});
+       .description =
+           "Prints a JSON Schema (draft 2020-12) of recipes: tables that name a plugin have its parameters with types, ranges, "
+           "choices, defaults and docs, so that an editor completes and checks them.",
+       .examples = {
+           {"espalier plugin schema > recipe.schema.json", "then, first line of a recipe: #:schema ./recipe.schema.json"}}});
   on_run(command, context, [&context] { run_schema(context); });
 }
 

@@ -31,8 +31,8 @@ class PrunerUse {
 /// The plugins that a recipe names. Shared by the services that make them; the recipe must outlive it.
 class RecipePlugins {
  public:
-  /// Faults go to `errors`: ids that are not there (nearest), parameters that are unknown, of a wrong type, out of range; a program
-  /// without `allow_exec`.
+  /// Faults go to `errors`: ids that are not there (nearest), parameters that are unknown, of a wrong type, out of range; a
+  /// program without `allow_exec`.
   RecipePlugins(const train::Recipe& recipe, const plugins::Registry& registry, ErrorList& errors, bool allow_exec);
 
   struct Use {

@@ -37,14 +37,15 @@ struct JointTerm {
 };
 
 /// Inputs: latents, noise [N,H,W,C], timestep, alpha_bar [N], encoder_hidden_states, text_embeds and time_ids where the config
-/// asks for them, loss_weights [terms]. Outputs: "total", a scalar, "terms" [terms] before their weights, "logged" [logged] where losses
-/// log values; with `outputs` also "output", "target" and "teacher_output".
+/// asks for them, loss_weights [terms]. Outputs: "total", a scalar, "terms" [terms] before their weights, "logged" [logged] where
+/// losses log values; with `outputs` also "output", "target" and "teacher_output".
 struct JointGraph {
   Graph graph;
   std::vector<JointTerm> terms;
   std::vector<JointTerm> logged;  // output "logged", where there are any
   Value total;
-  std::vector<Value> trained;  // tensors of the student and of losses, parameters or inputs, in the order that the graph reads them
+  std::vector<Value>
+      trained;  // tensors of the student and of losses, parameters or inputs, in the order that the graph reads them
   std::vector<LossParam> params;  // of losses
 };
 

@@ -10,7 +10,8 @@
 
 namespace espalier::distill {
 
-/// How a parameter of a loss starts: zeros, `scale` everywhere, normal of deviation `scale`, or `scale` on the diagonal of a matrix.
+/// How a parameter of a loss starts: zeros, `scale` everywhere, normal of deviation `scale`, or `scale` on the diagonal of a
+/// matrix.
 struct ParamInit {
   enum Kind { kZeros, kConstant, kNormal, kIdentity } kind = kZeros;
   double scale = 0;
@@ -44,8 +45,8 @@ struct LossView {
   std::function<Value(const std::string& name, const TensorType& type, const ParamInit& init)> param = {};
 };
 
-/// A scalar of the graph. `label` tells the terms of one loss apart; feature terms carry the student's block path. One that is `logged`
-/// is written to the metrics and is no part of the loss.
+/// A scalar of the graph. `label` tells the terms of one loss apart; feature terms carry the student's block path. One that is
+/// `logged` is written to the metrics and is no part of the loss.
 struct LossTerm {
   std::string label;
   Value value;

@@ -55,8 +55,8 @@ class Executor {
   /// Errors: Interrupted between calls when the user asked to stop.
   void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
 
-  /// Calls [first, last) of a run, each a cut or an end of the list. What stands before `first` must have been run, or restored, with
-  /// equal inputs as far as those calls read them; outputs are complete when `last` is the end.
+  /// Calls [first, last) of a run, each a cut or an end of the list. What stands before `first` must have been run, or restored,
+  /// with equal inputs as far as those calls read them; outputs are complete when `last` is the end.
   void run_calls(size_t first, size_t last, const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
   /// What the calls from `at` on read of those before it, as the arena holds it now; and back. Cost: a copy of those bytes.
   Snapshot snapshot(size_t at) const;

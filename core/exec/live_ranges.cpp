@@ -18,8 +18,7 @@ std::vector<ArenaRange> live_ranges(const lower::CallList& list, size_t at) {
     for (const Value v : graph.node(list.calls[i].node).results) made_before[v.id] = true;
   // A reshape is no call: its result is where its operand is.
   const auto base = [&](Value v) {
-    for (const Node* node = &graph.def(v); !made_before[v.id] && node->kind == NodeKind::kOp &&
-                                           node->is(ops::reshape_def);
+    for (const Node* node = &graph.def(v); !made_before[v.id] && node->kind == NodeKind::kOp && node->is(ops::reshape_def);
          node = &graph.def(v))
       v = node->inputs[0];
     return v;

@@ -13,7 +13,8 @@ struct ArenaRange {
   bool operator==(const ArenaRange&) const = default;
 };
 
-/// Ranges of the arena that calls [call, end) read and calls [0, call) wrote, by offset, none of them twice. Cost: linear in the calls.
+/// Ranges of the arena that calls [call, end) read and calls [0, call) wrote, by offset, none of them twice. Cost: linear in the
+/// calls.
 std::vector<ArenaRange> live_ranges(const lower::CallList& list, size_t call);
 
 }  // namespace espalier::exec

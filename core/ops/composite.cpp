@@ -25,7 +25,8 @@ std::vector<TensorType> infer(const OpCall& call) {
   }
   const std::vector<Value> inputs = body.inputs();
   if (inputs.size() != call.inputs.size())
-    refuse(call, "it has " + std::to_string(call.inputs.size()) + " operands, its body " + std::to_string(inputs.size()) + " inputs");
+    refuse(call,
+           "it has " + std::to_string(call.inputs.size()) + " operands, its body " + std::to_string(inputs.size()) + " inputs");
   for (size_t i = 0; i < inputs.size(); ++i)
     if (!(body.type(inputs[i]) == call.inputs[i]))
       refuse(call, "operand " + std::to_string(i) + " is " + to_string(call.inputs[i]) + ", its body's is " +
@@ -33,7 +34,8 @@ std::vector<TensorType> infer(const OpCall& call) {
   if (!body.params().empty()) refuse(call, "its body reads parameters; they are operands of it");
   for (const Node& node : body.nodes())
     if (node.kind == NodeKind::kOp && node.is(composite_def)) refuse(call, "a composite in its body");
-  if (body.outputs().size() != 1) refuse(call, "its body returns " + std::to_string(body.outputs().size()) + " values, needs one");
+  if (body.outputs().size() != 1)
+    refuse(call, "its body returns " + std::to_string(body.outputs().size()) + " values, needs one");
   return {body.type(body.outputs()[0].value)};
 }
 
@@ -92,7 +94,8 @@ constexpr const char* kOne = R"(graph @body(%x: f32[1]) -> f32[1] {
 
 std::vector<Sample> samples() {
   return {{.inputs = {f32({1})}, .attrs = {{"name", std::string("espalier.example.twice")}, {"body", std::string(kOne)}}},
-          {.inputs = {f32({3, 7}), f32({3, 7})}, .attrs = {{"name", std::string("espalier.example.squares")}, {"body", std::string(kSquares)}}},
+          {.inputs = {f32({3, 7}), f32({3, 7})},
+           .attrs = {{"name", std::string("espalier.example.squares")}, {"body", std::string(kSquares)}}},
           {.inputs = {f32({2, 5})}, .attrs = {{"name", std::string("espalier.example.mean-abs")}, {"body", std::string(kMean)}}}};
 }
 
@@ -103,7 +106,8 @@ const OpDef composite_def{
     .summary = "A region with a name, which a backend may run as one kernel.",
     .formula = "y = what the graph in body returns for the operands",
     .inputs = std::vector<OperandSpec>{{"operands", "…", false, true}},
-    .attrs = std::vector<AttrSpec>{{"body", std::string(), "text of a graph of one output, whose inputs are the operands in order", true},
+    .attrs = std::vector<AttrSpec>{{"body", std::string(),
+                                    "text of a graph of one output, whose inputs are the operands in order", true},
                                    {"name", std::string(), "what backends know it by, in reverse-domain form", true}},
     .infer = infer,
     .decompose = DecomposeFn(decompose),

@@ -30,15 +30,16 @@ struct GateGradient {
   double mean = 0, magnitude = 0;
 };
 
-/// What a unit does to its input x, y = f(x): the mean over places (pixels, tokens) of the cosine between them, and |y - x| / |x|.
+/// What a unit does to its input x, y = f(x): the mean over places (pixels, tokens) of the cosine between them, and |y - x| /
+/// |x|.
 struct UnitStatistics {
   double cosine = 0, relative_norm = 0;
 };
 
 /// One model on one set of batches. Results are kept: asking again costs nothing.
 ///
-/// A unit of several parts (a pair, the middle's tail) has all their gates: removed together, gradients summed, statistics averaged.
-/// Errors: UserError for a name that is no unit (nearest), or a unit without a gate (a whole stage); Interrupted.
+/// A unit of several parts (a pair, the middle's tail) has all their gates: removed together, gradients summed, statistics
+/// averaged. Errors: UserError for a name that is no unit (nearest), or a unit without a gate (a whole stage); Interrupted.
 class Calibration {
  public:
   virtual ~Calibration() = default;

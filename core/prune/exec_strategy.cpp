@@ -10,8 +10,8 @@
 
 #include "core/base/error.h"
 #include "core/base/interrupt.h"
-#include "core/base/talk.h"
 #include "core/base/tail.h"
+#include "core/base/talk.h"
 #include "core/base/text.h"
 
 namespace espalier::prune {
@@ -20,10 +20,14 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::pair<UnitKind, const char*> kKinds[] = {
-    {UnitKind::kTransformerBlock, "transformer-block"}, {UnitKind::kAttention, "attention"}, {UnitKind::kResnet, "resnet"},
-    {UnitKind::kPair, "pair"},                          {UnitKind::kMidBlock, "mid-block"},  {UnitKind::kMidTail, "mid-tail"},
-    {UnitKind::kStage, "stage"},                        {UnitKind::kModule, "module"}};
+constexpr std::pair<UnitKind, const char*> kKinds[] = {{UnitKind::kTransformerBlock, "transformer-block"},
+                                                       {UnitKind::kAttention, "attention"},
+                                                       {UnitKind::kResnet, "resnet"},
+                                                       {UnitKind::kPair, "pair"},
+                                                       {UnitKind::kMidBlock, "mid-block"},
+                                                       {UnitKind::kMidTail, "mid-tail"},
+                                                       {UnitKind::kStage, "stage"},
+                                                       {UnitKind::kModule, "module"}};
 
 const std::vector<std::string> kWords = {"rows", "error", "evaluate", "gate_gradients", "statistics", "latency"};
 
@@ -45,7 +49,11 @@ UnitKind kind_of(const std::string& text) {
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json unit_json(const Unit& unit) {
-  Json json{{"path", unit.path}, {"kind", kind_text(unit.kind)}, {"module", unit.module}, {"index", unit.index}, {"siblings", unit.siblings}};
+  Json json{{"path", unit.path},
+            {"kind", kind_text(unit.kind)},
+            {"module", unit.module},
+            {"index", unit.index},
+            {"siblings", unit.siblings}};
   json["parameters"] = unit.parameters, json["flops"] = unit.flops, json["bytes"] = unit.bytes;
   json["removable"] = unit.removable;
   if (!unit.removable) json["why_not"] = unit.why_not;
@@ -115,7 +123,8 @@ class ExecStrategy final : public PruneStrategy {
       if (what == "evaluate") {
         std::vector<std::vector<UnitName>> sets;
         for (const Json& set : said.begin().value()) sets.push_back(names_of(set));
-        for (const Score& score : input.calibration->evaluate(sets)) out.push_back({{"task", score.task}, {"output", score.output}});
+        for (const Score& score : input.calibration->evaluate(sets))
+          out.push_back({{"task", score.task}, {"output", score.output}});
       } else if (what == "gate_gradients") {
         for (const GateGradient& each : input.calibration->gate_gradients(names_of(said.begin().value())))
           out.push_back({{"mean", each.mean}, {"magnitude", each.magnitude}});
@@ -126,8 +135,7 @@ class ExecStrategy final : public PruneStrategy {
         double whole = 0;
         for (const double ms : input.calibration->latency(names_of(said.begin().value()), whole)) out.push_back(ms);
       } else {
-        throw UserError("'" + printable(what) + "' is nothing that can be asked" +
-                        did_you_mean(what, kWords));
+        throw UserError("'" + printable(what) + "' is nothing that can be asked" + did_you_mean(what, kWords));
       }
       return Json{{what, out}};
     } catch (const UserError& error) {

@@ -56,7 +56,8 @@ Asked run_strategy(PruneStrategy& strategy, const model::BlockTree& model, const
   model::BlockTree student = model;
   for (int32_t call = 0; call < options.most; ++call) {
     const std::vector<Unit> units = list_units(student);
-    StrategyInput input{units, &student, price_of(student), model::write_config(student.config), student_weights(student, options.weights)};
+    StrategyInput input{units, &student, price_of(student), model::write_config(student.config),
+                        student_weights(student, options.weights)};
     input.stage = out.asked;
     input.seed = options.seed;
     input.metrics = options.metrics;

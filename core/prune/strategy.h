@@ -89,7 +89,7 @@ struct AskOptions {
   uint64_t seed = 0;
   std::map<std::string, double> metrics = {};
   Calibrate calibrate = {};
-  int32_t asked = 0;      // how often it was asked before, in stages behind this one
+  int32_t asked = 0;       // how often it was asked before, in stages behind this one
   bool to_the_end = true;  // until it is done; else once
   int32_t most = 10'000;   // questions: one that never says that it is done is a fault
   Expressible expressible = Expressible::kNow;
@@ -108,8 +108,8 @@ struct Asked {
 RemovalPlan plan_of(const model::BlockTree& tree, const std::vector<Unit>& units, const StrategyRows& rows,
                     const std::string& id);
 
-/// Asks `strategy` about `model`, then about what its rows leave, until it is done (or once), and gives its removals as one plan on
-/// `model`. Errors: those of the strategy, of plan_of and of apply_plan; UserError when it never says that it is done.
+/// Asks `strategy` about `model`, then about what its rows leave, until it is done (or once), and gives its removals as one plan
+/// on `model`. Errors: those of the strategy, of plan_of and of apply_plan; UserError when it never says that it is done.
 Asked run_strategy(PruneStrategy& strategy, const model::BlockTree& model, const AskOptions& options);
 
 }  // namespace espalier::prune

@@ -44,8 +44,8 @@ struct RunState {
   Position position;
   MetricsMark mark;
   std::vector<StageRecord> history;
-  NamedNumbers last_row;                      // of the newest step: a gate may ask for it
-  NamedNumbers last_validation;               // the newest: a pruner may ask for it
+  NamedNumbers last_row;         // of the newest step: a gate may ask for it
+  NamedNumbers last_validation;  // the newest: a pruner may ask for it
   PrunerState pruner;
   int64_t validated = -1;                     // the step of the newest validation row
   std::map<std::string, std::string> inputs;  // fingerprints_of

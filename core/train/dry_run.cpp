@@ -60,7 +60,8 @@ void dry_run(const Recipe& recipe, const Services& services, std::ostream& out) 
   const auto source = open_data(recipe);
   check_data_fits(recipe, models, *source);
   const Losses losses = make_losses(recipe, services, *source);
-  const std::vector<StagePreview> stages = preview_stages(recipe, models, services, losses, *source, calibrate_on_data(recipe, services.backend));
+  const std::vector<StagePreview> stages =
+      preview_stages(recipe, models, services, losses, *source, calibrate_on_data(recipe, services.backend));
   for (const std::string& note : models.notes) out << note << '\n';
   for (const std::string& line : source->describe()) out << line << '\n';
   out << '\n';

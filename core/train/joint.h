@@ -19,7 +19,7 @@ namespace espalier::train {
 /// The losses of a recipe, made once for a run, in its order.
 struct Losses {
   std::vector<std::unique_ptr<distill::LossStrategy>> made;
-  bool outputs = false;  // metrics read the predictions: they are outputs of the graph
+  bool outputs = false;              // metrics read the predictions: they are outputs of the graph
   std::vector<std::string> metrics;  // keys of metrics, without "val/"
 };
 

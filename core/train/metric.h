@@ -23,7 +23,8 @@ class MetricStrategy {
   virtual std::string default_name() const = 0;
   virtual bool reads_outputs() const = 0;
   virtual bool reads_pictures() const = 0;
-  /// Its numbers of one batch, by label. Errors: UserError with the plugin's text when it refuses; Error for a number that is not finite.
+  /// Its numbers of one batch, by label. Errors: UserError with the plugin's text when it refuses; Error for a number that is not
+  /// finite.
   virtual std::vector<std::pair<std::string, double>> measure(const MetricView& view) = 0;
 };
 

@@ -59,7 +59,8 @@ RunMetrics::RunMetrics(const Recipe& recipe, const Services& services, const dat
       errors.add(spec.plugin.place + ": [[metric]] measures held-out rows, and there are none; give [data] validation_rows");
     if (!recipe.teacher) errors.add(spec.plugin.place + ": [[metric]] compares with a teacher, and the recipe has no [teacher]");
     if (made.metric->reads_pictures() && recipe.data.source != "cache")
-      errors.add(spec.plugin.place + ": [" + made.metric->id() + "] reads pictures, and replayed batches have no captions to draw");
+      errors.add(spec.plugin.place + ": [" + made.metric->id() +
+                 "] reads pictures, and replayed batches have no captions to draw");
     specs_.push_back(std::move(made));
   }
   errors.throw_if_any();

@@ -18,8 +18,8 @@ namespace espalier::train {
 /// [[metric]]s, made once for a run, in the recipe's order.
 class RunMetrics {
  public:
-  /// Errors: UserError with the place of a metric that reads pictures where the data is not a cache or there is no teacher, of one
-  /// without held-out rows, of a name that is another's.
+  /// Errors: UserError with the place of a metric that reads pictures where the data is not a cache or there is no teacher, of
+  /// one without held-out rows, of a name that is another's.
   RunMetrics(const Recipe& recipe, const Services& services, const data::Source& source);
 
   bool reads_outputs() const;

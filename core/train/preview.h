@@ -25,13 +25,13 @@ struct StagePreview {
 ///
 /// Errors: UserError with the stage's place when a pruner refuses its student, a teacher does not open or has another structure,
 /// a gate's metric will not be there (nearest), a glob of `weights` matches no term in any stage (nearest); those of joint_graph.
-/// Cost: that of the pruners, of which one that looks at weights, or at what units do, sees those of the student at the start; a graph of forward for
-/// each structure.
+/// Cost: that of the pruners, of which one that looks at weights, or at what units do, sees those of the student at the start; a
+/// graph of forward for each structure.
 std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& models, const Services& services,
                                          const Losses& losses, const data::Source& source, const prune::Calibrate& calibrate);
 
-/// "" when the numbers at the end of `stage`, of `steps` steps, will have `metric`, else what is wrong (nearest). Labels of a metric are
-/// not known beforehand: what begins with its key passes.
+/// "" when the numbers at the end of `stage`, of `steps` steps, will have `metric`, else what is wrong (nearest). Labels of a
+/// metric are not known beforehand: what begins with its key passes.
 std::string metric_fault(const std::string& metric, int64_t steps, const StagePreview& stage, bool held_out);
 
 /// The stage that trains most parameters: the one that needs most memory.

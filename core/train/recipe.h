@@ -40,7 +40,7 @@ struct LossSpec {
 /// A [[metric]]: measured at each validation.
 struct MetricSpec {
   PluginUse plugin;
-  std::string name;                // after "val/"; empty: the metric's own
+  std::string name;                   // after "val/"; empty: the metric's own
   int64_t pictures = 16, steps = 20;  // of one that reads pictures: how many held-out rows, DDIM steps
   double guidance = 1;
 };

@@ -1,6 +1,6 @@
 #pragma once
-// The pruners of a recipe's stages. Stages that follow one another with equal `prune` tables are one schedule: one pruner, asked once
-// in each of them and to the end in the last.
+// The pruners of a recipe's stages. Stages that follow one another with equal `prune` tables are one schedule: one pruner, asked
+// once in each of them and to the end in the last.
 
 #include <map>
 #include <string>
@@ -31,14 +31,13 @@ struct StageRemovals {
 
 /// Asks the pruner of a stage that has one; `before` is the state that the stage before left (of another schedule: not used).
 ///
-/// A failed attempt is asked the same question, and every second unit of its rows is removed, down to none. A half that no config can
-/// say is completed by another of the units, or the other half is taken.
-/// Errors: those of the strategy and of plans.
+/// A failed attempt is asked the same question, and every second unit of its rows is removed, down to none. A half that no config
+/// can say is completed by another of the units, or the other half is taken. Errors: those of the strategy and of plans.
 StageRemovals stage_removals(const Recipe& recipe, const Services& services, const prune::Calibrate& calibrate,
                              const StageQuestion& question, const PrunerState& before);
 
-/// Makes what pruners may learn on the recipe's data: batches 0 to [calibration] batches - 1, from a source of its own that is opened
-/// when first asked for. A model that comes again with equal weights is not looked at again.
+/// Makes what pruners may learn on the recipe's data: batches 0 to [calibration] batches - 1, from a source of its own that is
+/// opened when first asked for. A model that comes again with equal weights is not looked at again.
 prune::Calibrate calibrate_on_data(const Recipe& recipe, const std::shared_ptr<lower::Backend>& backend);
 
 }  // namespace espalier::train

@@ -147,14 +147,16 @@ std::unique_ptr<Student> Student::pruned(const Base& base, const prune::RemovalP
   }
   for (const TrainedTensor& tensor : tensors_)
     if (tensor.of_loss)
-      copy_all(tensor, student->tensors_.emplace_back(make_loss_tensor({tensor.name, tensor.weight.type(), {}}, optimizer, with_ema_)));
+      copy_all(tensor,
+               student->tensors_.emplace_back(make_loss_tensor({tensor.name, tensor.weight.type(), {}}, optimizer, with_ema_)));
   return student;
 }
 
 void Student::set_loss_params(const std::vector<distill::LossParam>& params, uint64_t seed, const OptimizerSpec& optimizer) {
   // Executables keep the addresses of what they are bound to: nothing moves unless something changes.
   const size_t own = static_cast<size_t>(
-      std::find_if(tensors_.begin(), tensors_.end(), [](const TrainedTensor& tensor) { return tensor.of_loss; }) - tensors_.begin());
+      std::find_if(tensors_.begin(), tensors_.end(), [](const TrainedTensor& tensor) { return tensor.of_loss; }) -
+      tensors_.begin());
   const auto same = [](const TrainedTensor& tensor, const distill::LossParam& param) {
     return tensor.name == param.name && tensor.weight.type() == param.type;
   };

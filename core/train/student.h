@@ -47,15 +47,15 @@ class Student {
   const Structure& structure() const { return structure_; }
   std::vector<TrainedTensor>& tensors() { return tensors_; }
   const std::vector<TrainedTensor>& tensors() const { return tensors_; }
-  /// Makes the parameters of losses exactly these: what is there under the same name and type stays, new ones begin as they say, drawn
-  /// by `seed` and name.
+  /// Makes the parameters of losses exactly these: what is there under the same name and type stays, new ones begin as they say,
+  /// drawn by `seed` and name.
   void set_loss_params(const std::vector<distill::LossParam>& params, uint64_t seed, const OptimizerSpec& optimizer);
   /// Bytes of everything above.
   uint64_t state_bytes() const;
   int64_t parameters() const;
 
-  /// The student that `step` (paths of this one) leaves: surviving tensors, and the losses' parameters, take their weights, slots and
-  /// averages along.
+  /// The student that `step` (paths of this one) leaves: surviving tensors, and the losses' parameters, take their weights, slots
+  /// and averages along.
   std::unique_ptr<Student> pruned(const Base& base, const prune::RemovalPlan& step, const OptimizerSpec& optimizer) const;
 
   /// Weights (or averages) under their names, pointing into this object.

@@ -36,8 +36,8 @@ class Trainer {
   /// One update, logged (where `metrics` is given) before it is made: a row step, total, terms, grad_norm.
   /// Errors: Error naming the first layer when something is not finite, with the student as it was; Interrupted likewise.
   NamedNumbers step(const Position& at, Metrics* metrics);
-  /// Every term and logged value over the held-out batches, as val/<key>, val/total, and what `run_metrics` makes of the predictions.
-  /// Empty without such batches.
+  /// Every term and logged value over the held-out batches, as val/<key>, val/total, and what `run_metrics` makes of the
+  /// predictions. Empty without such batches.
   NamedNumbers validate(const Position& at);
 
   const std::vector<distill::JointTerm>& terms();

@@ -32,7 +32,8 @@ plugins::ParamValues values_of(const plugins::Component& component, const plugin
 }
 
 /// The student that `id` makes of `teacher`, written to `out`.
-model::Model prune_by(const model::Model& teacher, const plugins::Registry& registry, const std::string& id, const std::filesystem::path& out) {
+model::Model prune_by(const model::Model& teacher, const plugins::Registry& registry, const std::string& id,
+                      const std::filesystem::path& out) {
   const plugins::Component& component = registry.find(plugins::kPruneKind, id);
   const auto pruner = plugins::make_pruner(component, values_of(component, {nullptr, "", {}, {"keep=1"}}));
   const prune::RemovalPlan plan = prune::run_strategy(*pruner, teacher.tree, {.weights = teacher.weights}).plan;

@@ -16,7 +16,8 @@ namespace {
 
 std::vector<Test> all_tests() {
   std::vector<Test> all;
-  for (const auto& group : {load_tests(), param_tests(), contract_tests(), loss_tests(), prune_tests(), metric_tests(), backend_tests()})
+  for (const auto& group :
+       {load_tests(), param_tests(), contract_tests(), loss_tests(), prune_tests(), metric_tests(), backend_tests()})
     all.insert(all.end(), group.begin(), group.end());
   return all;
 }
@@ -59,7 +60,8 @@ class Check {
       if (test.needs == Needs::kFile) run(test, "");
     std::string components;
     TestRow row{"ESP-L01", "it loads, and says what it offers", "", Outcome::kPass, "", 0};
-    run_one(options_, row, [&] { return components_text(loaded(options_.file)); }, &components);
+    run_one(
+        options_, row, [&] { return components_text(loaded(options_.file)); }, &components);
     result_.rows.insert(result_.rows.begin(), row);
     if (is_bad(row.outcome)) return finish(begin);
     if (components.find("esp.prune/1") != components.npos) tiny_model();

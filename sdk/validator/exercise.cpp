@@ -101,7 +101,8 @@ std::vector<std::string> accepted_sets(const Subject& subject) {
   for (uint64_t draw = 0; draw < 17; ++draw) {
     std::vector<std::string> sets;
     for (size_t i = 0; draw > 0 && i < subject.component->params.size(); ++i)
-      if (const std::string set = random_set(subject.component->params[i], subject.seed, draw * 64 + i); !set.empty()) sets.push_back(set);
+      if (const std::string set = random_set(subject.component->params[i], subject.seed, draw * 64 + i); !set.empty())
+        sets.push_back(set);
     const std::string text = exercise(*subject.component, sets, subject.seed);
     if (text.empty()) return sets;
     if (refusal.empty()) refusal = text;

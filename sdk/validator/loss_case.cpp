@@ -58,7 +58,8 @@ void LossCase::emit() {
   const std::vector<distill::LossTerm> made = loss_->emit(b, view);
   Value total;
   for (const distill::LossTerm& term : made) {
-    if (!(graph_.type(term.value) == f32({}))) fail("term '" + term.label + "' is " + to_string(graph_.type(term.value)) + ", needs to be an f32 scalar");
+    if (!(graph_.type(term.value) == f32({})))
+      fail("term '" + term.label + "' is " + to_string(graph_.type(term.value)) + ", needs to be an f32 scalar");
     const std::string name = (term.logged ? "log." : "term.") + std::to_string(terms_.size()) + "." + term.label;
     for (const std::string& other : terms_)
       if (other.substr(other.find('.', 5)) == name.substr(name.find('.', 5))) fail("two terms are labelled '" + term.label + "'");
@@ -70,7 +71,8 @@ void LossCase::emit() {
   b.output("total", total);
   verify(graph_);
   for (size_t i = 0; i < graph_.nodes().size(); ++i)
-    if (graph_.node(i).kind == NodeKind::kInput && graph_.node(i).label.rfind("param.", 0) == 0 && users(graph_)[graph_.node(i).results[0].id].empty())
+    if (graph_.node(i).kind == NodeKind::kInput && graph_.node(i).label.rfind("param.", 0) == 0 &&
+        users(graph_)[graph_.node(i).results[0].id].empty())
       fail("no term reads the parameter '" + graph_.node(i).label.substr(6) + "': nothing would train it");
 }
 

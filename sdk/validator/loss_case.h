@@ -18,7 +18,8 @@ struct LossShape {
 class LossCase {
  public:
   LossCase(const plugins::Component& component, const plugins::ParamValues& values, const LossShape& shape);
-  /// Emits, and makes the sum of the terms the output "total"; each logged value and term has one of its own. Errors: the plugin's.
+  /// Emits, and makes the sum of the terms the output "total"; each logged value and term has one of its own. Errors: the
+  /// plugin's.
   void emit();
   const Graph& graph() const { return graph_; }
   const std::vector<std::string>& terms() const { return terms_; }

@@ -30,7 +30,8 @@ std::map<std::string, double> MetricCase::measure(const plugins::Component& comp
   const auto metric = plugins::make_metric(component, values);
   train::MetricView view;
   if (metric->reads_outputs())
-    view.student_output = &student_output_, view.teacher_output = &teacher_output_, view.target = &target_, view.timestep = &timestep_;
+    view.student_output = &student_output_, view.teacher_output = &teacher_output_, view.target = &target_,
+    view.timestep = &timestep_;
   if (metric->reads_pictures()) view.student_pictures = &student_pictures_, view.teacher_pictures = &teacher_pictures_;
   std::map<std::string, double> out;
   for (const auto& [label, value] : metric->measure(view)) out[label] = value;

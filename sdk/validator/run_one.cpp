@@ -1,5 +1,5 @@
-// One test, one process: a fork of this one, which never loads the plugin itself and has no threads, so that a fork is safe and costs a
-// millisecond.
+// One test, one process: a fork of this one, which never loads the plugin itself and has no threads, so that a fork is safe and
+// costs a millisecond.
 
 #include "sdk/validator/run_one.h"
 

@@ -23,12 +23,13 @@ struct Verdict : std::runtime_error {
 [[noreturn]] inline void warn(const std::string& text) { throw Verdict(Outcome::kWarn, text); }
 [[noreturn]] inline void skip(const std::string& text) { throw Verdict(Outcome::kSkip, text); }
 
-/// What a test is about: in the process of a test the plugin is loaded, examined and initialised, but for tests of the file itself.
+/// What a test is about: in the process of a test the plugin is loaded, examined and initialised, but for tests of the file
+/// itself.
 struct Subject {
   std::filesystem::path file;
   uint64_t seed = 0;
   int fuzz_seconds = 0;
-  const plugins::Verdict* plugin = nullptr;        // null in tests of the file
+  const plugins::Verdict* plugin = nullptr;       // null in tests of the file
   const plugins::Component* component = nullptr;  // null in tests of the plugin as a whole
 };
 
@@ -69,8 +70,8 @@ const TinyModel& tiny_model();
 /// What a pruner sees of `model`, with scores that are a function of the units' names.
 prune::StrategyInput input_of(const TinyModel& model, uint64_t seed);
 
-/// Asks the component for one piece of work of its kind, by `sets`: rows, terms, numbers; of a backend, its device. A refusal that says
-/// why is fine: "[id] text" is returned; "" when the work was done.
+/// Asks the component for one piece of work of its kind, by `sets`: rows, terms, numbers; of a backend, its device. A refusal
+/// that says why is fine: "[id] text" is returned; "" when the work was done.
 std::string exercise(const plugins::Component& component, const std::vector<std::string>& sets, uint64_t seed);
 /// Parameters that the component takes: the defaults, or else drawn ones. Skips the test where it refuses sixteen draws.
 std::vector<std::string> accepted_sets(const Subject& subject);

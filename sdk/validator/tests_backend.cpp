@@ -126,7 +126,8 @@ void runs_keep_no_memory(const Subject& subject) {
     const size_t before = heap();
     for (int i = 0; i < 100; ++i) agrees(*one, backend, "");
     const size_t after = heap();
-    if (after > before && (after - before) / 100 >= 64) fail(std::to_string((after - before) / 100) + " bytes are kept at each run: a leak");
+    if (after > before && (after - before) / 100 >= 64)
+      fail(std::to_string((after - before) / 100) + " bytes are kept at each run: a leak");
     return;
   }
 }

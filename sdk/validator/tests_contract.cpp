@@ -93,9 +93,9 @@ void prints_nothing(const Subject& subject) {
 }
 
 void without_services(const Subject& subject) {
-  for (const char* id : {ESP_RNG_SERVICE, ESP_CANCEL_SERVICE, ESP_METRICS_SERVICE, ESP_ARTIFACT_SERVICE, ESP_WEIGHTS_SERVICE,
-                         ESP_GRAPH_READ_SERVICE, ESP_EVALUATE_SERVICE, ESP_GATE_GRADIENTS_SERVICE, ESP_STATISTICS_SERVICE,
-                         ESP_LATENCY_SERVICE}) {
+  for (const char* id :
+       {ESP_RNG_SERVICE, ESP_CANCEL_SERVICE, ESP_METRICS_SERVICE, ESP_ARTIFACT_SERVICE, ESP_WEIGHTS_SERVICE,
+        ESP_GRAPH_READ_SERVICE, ESP_EVALUATE_SERVICE, ESP_GATE_GRADIENTS_SERVICE, ESP_STATISTICS_SERVICE, ESP_LATENCY_SERVICE}) {
     plugins::hide_service(id);
     try {
       exercise(*subject.component, {}, subject.seed);

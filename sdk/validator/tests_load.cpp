@@ -37,8 +37,8 @@ void one_symbol(const Subject& subject) {
 void no_unique(const Subject& subject) {
   const plugins::ElfFacts facts = facts_of(subject);
   if (!facts.unique.empty())
-    fail("it has " + std::to_string(facts.unique.size()) + " symbols that are unique in a process, such as " + facts.unique.front() +
-         ": two plugins would share them; build with -fvisibility=hidden -fno-gnu-unique");
+    fail("it has " + std::to_string(facts.unique.size()) + " symbols that are unique in a process, such as " +
+         facts.unique.front() + ": two plugins would share them; build with -fvisibility=hidden -fno-gnu-unique");
 }
 
 void no_executable_stack(const Subject& subject) {
@@ -61,7 +61,8 @@ void loads_fast(const Subject& subject) {
   const auto begin = std::chrono::steady_clock::now();
   const plugins::Verdict verdict = plugins::load({subject.file, "", true});
   const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-  if (ms > kSlow_ms && verdict.ok) warn("it takes " + std::to_string(static_cast<int>(ms)) + " ms to load; no work before it is asked for");
+  if (ms > kSlow_ms && verdict.ok)
+    warn("it takes " + std::to_string(static_cast<int>(ms)) + " ms to load; no work before it is asked for");
 }
 
 void query_twice(const Subject& subject) {

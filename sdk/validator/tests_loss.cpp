@@ -27,7 +27,8 @@ LossCase emitted(const Subject& subject, const LossShape& shape = {}) {
 }
 
 void finite(const Subject& subject) {
-  for (const LossShape& shape : {LossShape{}, LossShape{1, 1, 1, 1, 1}, LossShape{3, 7, 5, 4, 9, true}, LossShape{1, 8, 8, 16, 2}}) {
+  for (const LossShape& shape :
+       {LossShape{}, LossShape{1, 1, 1, 1, 1}, LossShape{3, 7, 5, 4, 9, true}, LossShape{1, 8, 8, 16, 2}}) {
     const LossCase made = emitted(subject, shape);
     for (const bool equal : {false, true})
       for (const auto& [name, value] : made.evaluate(subject.seed, equal))
@@ -49,7 +50,8 @@ void gradient(const Subject& subject) {
   for (const autodiff::GradientRow& row :
        autodiff::check_gradient(with, autodiff::random_source(with.graph, subject.seed, false), {.seed = subject.seed})) {
     if (!row.finite) fail("the gradient of " + row.name + " is not finite");
-    if (row.worst > kTolerance) fail("the gradient of " + row.name + " is off by " + std::to_string(row.worst) + " of finite differences");
+    if (row.worst > kTolerance)
+      fail("the gradient of " + row.name + " is off by " + std::to_string(row.worst) + " of finite differences");
     const bool of_teacher = row.name.rfind("teacher", 0) == 0;
     if (of_teacher && row.largest_gradient > 0) fail("a gradient reaches " + row.name + ": nothing may train the teacher");
     trains = trains || (!of_teacher && !row.absent && row.largest_gradient > 0);
@@ -71,7 +73,8 @@ void properties(const Subject& subject) {
     if ((vtable.flags & ESP_LOSS_NON_NEGATIVE) != 0 && made.evaluate(seed, false).at("total") < 0)
       fail("it is declared not negative, and is " + std::to_string(made.evaluate(seed, false).at("total")));
     if ((vtable.flags & ESP_LOSS_ZERO_WHEN_EQUAL) != 0 && std::abs(made.evaluate(seed, true).at("total")) > 1e-6)
-      fail("it is declared zero where student and teacher are equal, and is " + std::to_string(made.evaluate(seed, true).at("total")));
+      fail("it is declared zero where student and teacher are equal, and is " +
+           std::to_string(made.evaluate(seed, true).at("total")));
   }
 }
 
@@ -100,11 +103,13 @@ void builder_fails(const Subject& subject) {
 }  // namespace
 
 std::vector<Test> loss_tests() {
-  return {{"ESP-O01", "terms of any size are finite f32 scalars, of equal models too", Needs::kComponent, "esp.loss/1", finite},
-          {"ESP-O02", "its gradient is that of finite differences, and none reaches the teacher", Needs::kComponent, "esp.loss/1", gradient},
-          {"ESP-O03", "the same view gives the same ops", Needs::kComponent, "esp.loss/1", same_ops},
-          {"ESP-O04", "it has the properties that it declares", Needs::kComponent, "esp.loss/1", properties},
-          {"ESP-O05", "it stops where the builder refuses, with the builder's text", Needs::kComponent, "esp.loss/1", builder_fails}};
+  return {
+      {"ESP-O01", "terms of any size are finite f32 scalars, of equal models too", Needs::kComponent, "esp.loss/1", finite},
+      {"ESP-O02", "its gradient is that of finite differences, and none reaches the teacher", Needs::kComponent, "esp.loss/1",
+       gradient},
+      {"ESP-O03", "the same view gives the same ops", Needs::kComponent, "esp.loss/1", same_ops},
+      {"ESP-O04", "it has the properties that it declares", Needs::kComponent, "esp.loss/1", properties},
+      {"ESP-O05", "it stops where the builder refuses, with the builder's text", Needs::kComponent, "esp.loss/1", builder_fails}};
 }
 
 }  // namespace espalier::validator

@@ -14,7 +14,8 @@ std::map<std::string, double> measured(const Subject& subject, const MetricShape
 }
 
 void finite(const Subject& subject) {
-  for (const MetricShape& shape : {MetricShape{1, 16, 16}, MetricShape{3, 13, 7}, MetricShape{1, 1, 1}, MetricShape{2, 16, 11, true}})
+  for (const MetricShape& shape :
+       {MetricShape{1, 16, 16}, MetricShape{3, 13, 7}, MetricShape{1, 1, 1}, MetricShape{2, 16, 11, true}})
     if (measured(subject, shape).empty()) fail("it gives no number");
 }
 

@@ -64,7 +64,8 @@ void comma_decimals(const Subject& subject) {
 plugins::ParamValues values_of(const plugins::Component& component, const std::vector<std::string>& sets) {
   plugins::ParamInput input;
   for (const ParamSpec& spec : component.params) {
-    const bool given = std::any_of(sets.begin(), sets.end(), [&](const std::string& set) { return set.rfind(spec.name + "=", 0) == 0; });
+    const bool given =
+        std::any_of(sets.begin(), sets.end(), [&](const std::string& set) { return set.rfind(spec.name + "=", 0) == 0; });
     if (!spec.required || given) continue;
     const std::vector<std::string> edges = edges_of(spec);
     input.sets.push_back(edges.empty() ? spec.name + "=*" : edges.front());
@@ -99,10 +100,11 @@ std::string random_set(const ParamSpec& spec, uint64_t seed, uint64_t draw) {
 }
 
 std::vector<Test> param_tests() {
-  return {{"ESP-P01", "it works with the defaults", Needs::kComponent, "", defaults},
-          {"ESP-P02", "the least, the greatest and every choice are taken or refused with a reason", Needs::kComponent, "", edges},
-          {"ESP-P03", "random values are taken or refused with a reason", Needs::kComponent, "", random_values},
-          {"ESP-P04", "a decimal comma in the locale changes nothing", Needs::kComponent, "", comma_decimals}};
+  return {
+      {"ESP-P01", "it works with the defaults", Needs::kComponent, "", defaults},
+      {"ESP-P02", "the least, the greatest and every choice are taken or refused with a reason", Needs::kComponent, "", edges},
+      {"ESP-P03", "random values are taken or refused with a reason", Needs::kComponent, "", random_values},
+      {"ESP-P04", "a decimal comma in the locale changes nothing", Needs::kComponent, "", comma_decimals}};
 }
 
 }  // namespace espalier::validator

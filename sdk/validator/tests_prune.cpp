@@ -32,7 +32,9 @@ auto or_skip(const Subject& subject, const F& f) -> decltype(f()) {
 /// What run_strategy asks with.
 prune::AskOptions ask(const Subject& subject) {
   prune::AskOptions options{.weights = tiny().weights, .seed = subject.seed};
-  options.calibrate = [&subject](const model::BlockTree&, const io::TensorSourcePtr&) { return input_of(tiny(), subject.seed).calibration; };
+  options.calibrate = [&subject](const model::BlockTree&, const io::TensorSourcePtr&) {
+    return input_of(tiny(), subject.seed).calibration;
+  };
   return options;
 }
 
@@ -67,7 +69,8 @@ void state_resumes(const Subject& subject) {
   resumed->load(state);
   prune::StrategyInput second = input_of(tiny(), subject.seed);
   second.stage = 1;
-  if (rows_text(whole->next(second)) != rows_text(resumed->next(second))) fail("an instance that loads the state goes on otherwise");
+  if (rows_text(whole->next(second)) != rows_text(resumed->next(second)))
+    fail("an instance that loads the state goes on otherwise");
   if (whole->save() != resumed->save()) fail("a state that was loaded is saved as other bytes");
 }
 
@@ -119,7 +122,8 @@ void comes_to_an_end(const Subject& subject) {
 }  // namespace
 
 std::vector<Test> prune_tests() {
-  return {{"ESP-R01", "its rows are a plan: known units, none twice, a structure that a config can say", Needs::kComponent, "esp.prune/1", sound_plan},
+  return {{"ESP-R01", "its rows are a plan: known units, none twice, a structure that a config can say", Needs::kComponent,
+           "esp.prune/1", sound_plan},
           {"ESP-R02", "the same question gives the same rows", Needs::kComponent, "esp.prune/1", same_rows},
           {"ESP-R03", "its state resumes it", Needs::kComponent, "esp.prune/1", state_resumes},
           {"ESP-R04", "damaged states do no harm", Needs::kComponent, "esp.prune/1", bad_states},

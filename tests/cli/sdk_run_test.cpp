@@ -1,5 +1,5 @@
-// What a plugin may ask of a run: a schedule over stages with state, adapters that are trained, composites, logged values, metrics. And a
-// pruner that is a program.
+// What a plugin may ask of a run: a schedule over stages with state, adapters that are trained, composites, logged values,
+// metrics. And a pruner that is a program.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,8 @@ const std::string kAdapter = std::string(ESPALIER_ZOO) + "/adapter_loss.esp.so";
 const std::vector<std::string> kPlugin{"--plugin", kAdapter};
 
 constexpr const char* kTrain =
-    "[train]\nbatch_size = 2\ncheckpoint_every = 1\nkeep_checkpoints = 100\nvalidate_every = 2\nseed = 3\n[train.ema]\ndecay = 0.9\n"
+    "[train]\nbatch_size = 2\ncheckpoint_every = 1\nkeep_checkpoints = 100\nvalidate_every = 2\nseed = 3\n[train.ema]\ndecay = "
+    "0.9\n"
     "[train.optimizer]\nlr = 1e-2\n[calibration]\nbatches = 2\n";
 
 /// A schedule of two stages, of which the second fails its gate, and a loss with adapters.
@@ -73,7 +74,8 @@ TEST(SdkRun, a_schedule_that_goes_back_changes_no_bit_when_it_is_killed) {
   EXPECT_EQ(whole.exit_code, 0) << whole.err;
   EXPECT_THAT(whole.err, HasSubstr("stage 1: val/agreement above 2 is "));
   EXPECT_THAT(whole.err, HasSubstr("going back and removing half as much"));
-  for (uint64_t kill = 0; kill < 5; ++kill) testing::run_and_kill(run, "broken", (0.2 + 0.15 * static_cast<double>(kill)) * whole.ms);
+  for (uint64_t kill = 0; kill < 5; ++kill)
+    testing::run_and_kill(run, "broken", (0.2 + 0.15 * static_cast<double>(kill)) * whole.ms);
   const CommandResult last = run.run("broken", {"--resume"});
   EXPECT_EQ(last.exit_code, 0) << last.err;
   expect_same_run(run, "whole", "broken");
@@ -164,7 +166,8 @@ TEST(SdkRun, a_program_runs_only_with_allow_exec_and_its_faults_are_told) {
        {std::pair{"import sys\nsys.exit('no idea')", "ended without rows (exit code 1); its last words: no idea"},
         {"print('hello')", "what it says is no answer"},
         {"print('{\"rows\":[{\"path\":\"up_blocks.7\",\"kind\":\"pair\"}]}')", "removes 'up_blocks.7', which is no such unit"},
-        {"print('{\"rows\":[{\"path\":\"up_blocks.0\",\"kind\":\"stag\"}]}')", "'stag' is no kind of unit; did you mean 'stage'?"},
+        {"print('{\"rows\":[{\"path\":\"up_blocks.0\",\"kind\":\"stag\"}]}')",
+         "'stag' is no kind of unit; did you mean 'stage'?"},
         {"print('{\"evalute\":[]}')", "'evalute' is nothing that can be asked; did you mean 'evaluate'?"},
         {"print('{\"error\":\"not this model\"}')", "not this model"}}) {
     write_exec_recipe(run, write_program(run, std::string("#!/usr/bin/env python3\n") + text + "\n"));
@@ -177,12 +180,15 @@ TEST(SdkRun, a_program_runs_only_with_allow_exec_and_its_faults_are_told) {
 
 TEST(SdkRun, every_fault_of_metrics_and_calibration_is_said_at_once) {
   DistillRun run("metric_faults");
-  run.write_recipe(std::string("[calibration]\nbatchs = 2\n") + "[[metric]]\nuse = \"espalier.metric.pnsr\"\n[[metric]]\nuse = \"espalier.metric.psnr\"\nmost = 0\npicture = 3\n" +
-                   "[train]\nsteps = 1\nbatch_size = 2\n");
+  run.write_recipe(
+      std::string("[calibration]\nbatchs = 2\n") +
+      "[[metric]]\nuse = \"espalier.metric.pnsr\"\n[[metric]]\nuse = \"espalier.metric.psnr\"\nmost = 0\npicture = 3\n" +
+      "[train]\nsteps = 1\nbatch_size = 2\n");
   const CommandResult result = run.run("out");
   EXPECT_EQ(result.exit_code, 2);
-  for (const char* fault : {"[calibration] has no 'batches'", "'batchs'", "no metric 'espalier.metric.pnsr'; did you mean 'espalier.metric.psnr'",
-                            "'most' wants number (1 to 1000), got 0", "'picture'"})
+  for (const char* fault :
+       {"[calibration] has no 'batches'", "'batchs'", "no metric 'espalier.metric.pnsr'; did you mean 'espalier.metric.psnr'",
+        "'most' wants number (1 to 1000), got 0", "'picture'"})
     EXPECT_THAT(result.err, HasSubstr(fault));
 }
 

@@ -42,6 +42,33 @@ for kind in prune loss metric backend; do
 done
 for plugin in "$work"/made/*.esp.so; do "$espalier" plugin check "$plugin" >"$work/check.txt" || fail "$(cat "$work/check.txt")"; done
 
+# The pages of docs/sdk, followed: each makes its project, takes the page's files, builds, passes, and its unit test holds.
+made_by_pages=$(python3 "$source/tests/package/snippets.py" "$source/docs/sdk" "$work/pages")
+[ "$made_by_pages" -ge 6 ] || fail "the pages hold $made_by_pages files"
+page() {  # KIND NAME
+  "$espalier" plugin new "$1" --id "com.acme.$1.$2" -o "$work/page-$2" >/dev/null
+  if [ -d "$work/pages/$2" ]; then cp "$work/pages/$2"/* "$work/page-$2/"; fi
+  cmake -S "$work/page-$2" -B "$work/page-$2/build" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
+  cmake --build "$work/page-$2/build" >"$work/build.txt" || fail "the page of $2 does not build: $(cat "$work/build.txt")"
+  "$espalier" plugin check "$work/page-$2/build/$2.esp.so" >"$work/check.txt" || fail "the page of $2 does not pass: $(cat "$work/check.txt")"
+  cp "$work/page-$2/build/$2.esp.so" "$work/made/"
+  if [ -f "$work/page-$2/$2_test.cpp" ]; then
+    c++ -std=c++20 -Wall -Wextra -I "$work/prefix/include" "$work/page-$2/$2_test.cpp" -o "$work/page-$2/unit_test" || fail "the unit test of $2 does not build"
+    "$work/page-$2/unit_test" || fail "the unit test of $2 fails"
+  fi
+}
+page prune ramp
+page loss relative
+page metric worst
+"$espalier" plugin new backend --id com.acme.backend.plain -o "$work/page-plain" >/dev/null
+row=$(sed -n '/<!-- edit: plain\/plain.cpp -->/,/^```$/p' "$source/docs/sdk/write-a-backend.md" | grep '^{')
+sed -i "s|{\"neg\", \"plain\"|$row &|; s|^float negative.*|&\nfloat squared(float x) { return x * x; }|" "$work/page-plain/plain.cpp"
+cmake -S "$work/page-plain" -B "$work/page-plain/build" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
+cmake --build "$work/page-plain/build" >"$work/build.txt" || fail "the page of backends does not build: $(cat "$work/build.txt")"
+"$espalier" plugin check "$work/page-plain/build/plain.esp.so" >"$work/check.txt" || fail "$(cat "$work/check.txt")"
+chmod +x "$work/pages/halves.py"
+"$espalier" prune "$source/tests/golden/distill-sdxl-to-ssd-1b/teacher/unet" --use "exec:$work/pages/halves.py" --allow-exec --dry-run >/dev/null || fail "the program of exec-pruner.md"
+
 # The flags that pkg-config gives are enough for a compiler by itself.
 if command -v pkg-config >/dev/null; then
   PKG_CONFIG_PATH="$work/prefix/lib/pkgconfig" pkg-config --cflags espalier-plugin >"$work/cflags"

@@ -12,8 +12,8 @@
 #include "core/ops/registry.h"
 #include "plugins/backend_adapter.h"
 #include "plugins/host.h"
-#include "plugins/prune_services.h"
 #include "plugins/prune_adapter.h"
+#include "plugins/prune_services.h"
 #include "plugins/registry.h"
 
 namespace espalier::plugins {

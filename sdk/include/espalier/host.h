@@ -23,9 +23,9 @@ struct esp_host {
   const void* (*get_interface)(void* ctx, esp_str id, uint64_t min_size);
 };
 
-/* Services of one call, passed with the call's view. `find` gives a table by id, or NULL where this host has none for this call or its
- * table is smaller than min_size: a plugin that can do without says so in its docs, one that cannot returns ESP_UNSUPPORTED. The
- * table is valid during the call. An id is "name/revision"; a table grows within a revision. */
+/* Services of one call, passed with the call's view. `find` gives a table by id, or NULL where this host has none for this call
+ * or its table is smaller than min_size: a plugin that can do without says so in its docs, one that cannot returns
+ * ESP_UNSUPPORTED. The table is valid during the call. An id is "name/revision"; a table grows within a revision. */
 typedef struct esp_services {
   uint32_t struct_size;
   uint32_t reserved;
@@ -70,8 +70,8 @@ typedef struct esp_artifact {
   uint32_t struct_size;
   uint32_t reserved;
   void* ctx;
-  /* [worker] name: letters, digits, '.', '-', '_', not beginning with a dot. A second file of one name replaces the first. The bytes
-   * are copied. At most 64 MiB for each call of the plugin. */
+  /* [worker] name: letters, digits, '.', '-', '_', not beginning with a dot. A second file of one name replaces the first. The
+   * bytes are copied. At most 64 MiB for each call of the plugin. */
   esp_status (*write)(void* ctx, esp_str name, const uint8_t* data, uint64_t size);
 } esp_artifact;
 
@@ -94,8 +94,8 @@ typedef struct esp_weights {
 enum { ESP_NODE_OP = 0, ESP_NODE_INPUT = 1, ESP_NODE_PARAM = 2, ESP_NODE_CONSTANT = 3 };
 typedef struct esp_graph_node {
   uint32_t struct_size;
-  int32_t kind;  /* ESP_NODE_* */
-  esp_node node; /* op and types; of an input or a parameter op is empty and path its name */
+  int32_t kind;            /* ESP_NODE_* */
+  esp_node node;           /* op and types; of an input or a parameter op is empty and path its name */
   const int64_t* operands; /* node.input_count of them: index of the node that makes each, -1 for an absent one */
 } esp_graph_node;
 typedef struct esp_graph_read {

@@ -41,20 +41,21 @@ typedef struct esp_graph_build {
   /* An f32 scalar. */
   esp_status (*constant)(void* ctx, double number, esp_value* result);
   esp_status (*describe)(void* ctx, esp_value value, esp_tensor_type* type);
-  /* A trainable f32 tensor of the loss's own: an adapter between widths, a learned weight. The host initialises, optimises, averages and
-   * checkpoints it, and leaves it out of the student. `name`: letters, digits, '.', '-', '_', unique in the loss; asking again with
-   * the same type gives the same value. At least one term must read it. */
+  /* A trainable f32 tensor of the loss's own: an adapter between widths, a learned weight. The host initialises, optimises,
+   * averages and checkpoints it, and leaves it out of the student. `name`: letters, digits, '.', '-', '_', unique in the loss;
+   * asking again with the same type gives the same value. At least one term must read it. */
   esp_status (*param)(void* ctx, esp_str name, const esp_tensor_type* type, esp_init init, esp_value* result);
-  /* A region with a name: `begin_composite` gives handles of its inputs inside, of which alone the ops up to `end_composite` may read;
-   * `end_composite` closes it with its one result and gives the handle outside. A backend may run it as one kernel, by `name` (in
-   * reverse-domain form); others inline it, and so does the gradient: the same numbers, perhaps faster. No regions in regions. */
+  /* A region with a name: `begin_composite` gives handles of its inputs inside, of which alone the ops up to `end_composite` may
+   * read; `end_composite` closes it with its one result and gives the handle outside. A backend may run it as one kernel, by
+   * `name` (in reverse-domain form); others inline it, and so does the gradient: the same numbers, perhaps faster. No regions in
+   * regions. */
   esp_status (*begin_composite)(void* ctx, esp_str name, const esp_value* inputs, uint64_t input_count, esp_value* inside);
   esp_status (*end_composite)(void* ctx, esp_value result, esp_value* outside);
 } esp_graph_build;
 #define ESP_GRAPH_BUILD_SERVICE "esp.host.graph-build/1" /* esp_loss_view.build is this table */
 
-/* One feature of the teacher beside the student's: of equal shape, unless the loss has ESP_LOSS_ANY_WIDTH; then the last extent, the
- * channels, may differ. No gradient passes `teacher`. */
+/* One feature of the teacher beside the student's: of equal shape, unless the loss has ESP_LOSS_ANY_WIDTH; then the last extent,
+ * the channels, may differ. No gradient passes `teacher`. */
 typedef struct esp_feature_pair {
   uint32_t struct_size;
   uint32_t reserved;
@@ -100,7 +101,7 @@ enum {
 
 typedef struct esp_loss_vtable {
   uint32_t struct_size;
-  uint32_t flags; /* ESP_LOSS_* */
+  uint32_t flags;       /* ESP_LOSS_* */
   esp_str default_name; /* key of its terms in the metrics; empty: the last part of the component's id */
   /* [main] One instance per use; values in the order of the declared parameters. */
   esp_status (*create)(const esp_param_value* values, uint64_t value_count, void** self);

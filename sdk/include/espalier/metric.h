@@ -1,5 +1,5 @@
-/* esp.metric/1: a metric compares student and teacher on held-out rows and gives numbers, which are logged as val/<name>; stages' gates
- * and sweeps go by them as by any other. It trains nothing, and may be written in any language that reads arrays. */
+/* esp.metric/1: a metric compares student and teacher on held-out rows and gives numbers, which are logged as val/<name>; stages'
+ * gates and sweeps go by them as by any other. It trains nothing, and may be written in any language that reads arrays. */
 #ifndef ESPALIER_METRIC_H
 #define ESPALIER_METRIC_H
 

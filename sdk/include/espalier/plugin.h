@@ -13,14 +13,13 @@
  *   ESP-R6  Every fallible function returns esp_status. Before a failure is returned its text has gone to esp_host.set_error; a
  *           failure that the host returned already has its text: return the status as it is. No exception, no longjmp, no exit
  *           may leave a plugin function.
- *   ESP-R7  Threads: [main] the thread that loaded the plugin; [worker] any thread, one at a time for each instance, two instances
- *           may run at once; [any] several at once. A plugin's own threads may not call the host.
- *   ESP-R8  A plugin prints with esp_host.log, draws random numbers with esp.host.rng, writes files with esp.host.artifact, and has
- *           no other way to any of it.
+ *   ESP-R7  Threads: [main] the thread that loaded the plugin; [worker] any thread, one at a time for each instance, two
+ * instances may run at once; [any] several at once. A plugin's own threads may not call the host. ESP-R8  A plugin prints with
+ * esp_host.log, draws random numbers with esp.host.rng, writes files with esp.host.artifact, and has no other way to any of it.
  *   ESP-R9  Handles are numbers, not pointers: one that is stale or made up is refused, not followed.
  *
- * Versions: 0.9 is frozen as what 1.0 will be. A host takes a plugin of its own major whose need_minor it has and whose abi_minor is at
- * least 9; a later minor only appends. Services, kinds and the op set have revisions of their own. */
+ * Versions: 0.9 is frozen as what 1.0 will be. A host takes a plugin of its own major whose need_minor it has and whose abi_minor
+ * is at least 9; a later minor only appends. Services, kinds and the op set have revisions of their own. */
 #ifndef ESPALIER_PLUGIN_H
 #define ESPALIER_PLUGIN_H
 
@@ -39,6 +38,10 @@ extern "C" {
 enum { ESP_MAGIC = 0x45535031 }; /* "ESP1" */
 enum { ESP_ABI_MAJOR = 0, ESP_ABI_MINOR = 9, ESP_OPSET = 1 };
 enum { ESP_ABI_OLDEST_MINOR = 9 }; /* of a plugin that this host takes */
+/* The minor whose hosts a plugin wants to run in: its need_minor. What is newer is tested for with struct_size and `find`. */
+#ifndef ESP_TARGET_MINOR
+#define ESP_TARGET_MINOR ESP_ABI_OLDEST_MINOR
+#endif
 
 /* UTF-8 text; not NUL-terminated. data may be NULL when size is 0. */
 typedef struct esp_str {
@@ -129,10 +132,10 @@ enum { ESP_BUILD_DEBUG = 1u << 0, ESP_BUILD_ASAN = 1u << 1, ESP_BUILD_TSAN = 1u 
 typedef const esp_plugin* (*esp_plugin_query_fn)(uint32_t host_major, uint32_t host_minor);
 #define ESP_QUERY_SYMBOL "esp_plugin_query_v0"
 
-/* What a host reads of a plugin's file without running it: lines of text in the section .esp_manifest, "key value", the first of them
- * "espalier-plugin 1". ESP_PLUGIN of sdk.hpp writes it; in C, once at file scope:
- *   ESP_MANIFEST("com.acme.loss", "1.0.0", "Acme", "MIT", ESP_MANIFEST_COMPONENT("esp.loss/1", "com.acme.loss.mse"))
- * It is optional, and must then say what the entry point says. */
+/* What a host reads of a plugin's file without running it: lines of text in the section .esp_manifest, "key value", the first of
+ * them "espalier-plugin 1". ESP_PLUGIN of sdk.hpp writes it; in C, once at file scope: ESP_MANIFEST("com.acme.loss", "1.0.0",
+ * "Acme", "MIT", ESP_MANIFEST_COMPONENT("esp.loss/1", "com.acme.loss.mse")) It is optional, and must then say what the entry
+ * point says. */
 #define ESP_MANIFEST_SECTION ".esp_manifest"
 #define ESP_MANIFEST_ABI "0.9"
 #if defined(__SANITIZE_ADDRESS__)
@@ -150,10 +153,10 @@ typedef const esp_plugin* (*esp_plugin_query_fn)(uint32_t host_major, uint32_t h
 #define ESP_MANIFEST_SANITIZER ""
 #endif
 #define ESP_MANIFEST_COMPONENT(kind, id) "component " kind " " id "\n"
-#define ESP_MANIFEST(id, version, vendor, license, components)                                                             \
-  __attribute__((section(ESP_MANIFEST_SECTION), used, visibility("hidden"))) const char esp_manifest_text[] =               \
-      "espalier-plugin 1\nabi " ESP_MANIFEST_ABI "\nopset 1\n" ESP_MANIFEST_SANITIZER "id " id "\nversion " version "\nvendor " vendor \
-      "\nlicense " license "\n" components;
+#define ESP_MANIFEST(id, version, vendor, license, components)                                                      \
+  __attribute__((section(ESP_MANIFEST_SECTION), used, visibility("hidden"))) const char esp_manifest_text[] =       \
+      "espalier-plugin 1\nabi " ESP_MANIFEST_ABI "\nopset 1\n" ESP_MANIFEST_SANITIZER "id " id "\nversion " version \
+      "\nvendor " vendor "\nlicense " license "\n" components;
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,10 @@
 /* esp.prune/1: a pruner reads the removable units of a model and returns rows (path, reason). The host does the
  * surgery, checks every row, and records the reason in the removal plan.
  *
- * A schedule: `next` is asked again and again, each time about what the rows before left, until it says that it is done. `prune`, and a
- * lone [[stage]] of a recipe, ask it to the end at once. [[stage]]s with equal `prune` tables share one instance: each asks once, with the
- * metrics of the stage before, and the last of them to the end; between them its state is saved with the checkpoint and restored. */
+ * A schedule: `next` is asked again and again, each time about what the rows before left, until it says that it is done. `prune`,
+ * and a lone [[stage]] of a recipe, ask it to the end at once. [[stage]]s with equal `prune` tables share one instance: each asks
+ * once, with the metrics of the stage before, and the last of them to the end; between them its state is saved with the
+ * checkpoint and restored. */
 #ifndef ESPALIER_PRUNE_H
 #define ESPALIER_PRUNE_H
 
@@ -78,11 +79,11 @@ typedef struct esp_prune_vtable {
   /* [main] One instance per use; values in the order of the declared parameters. */
   esp_status (*create)(const esp_param_value* values, uint64_t value_count, void** self);
   void (*destroy)(void* self);
-  /* [worker] Rows of this call into the sink; *done = 1 when nothing is left to remove after it. The same model, seed, metrics and
-   * state must give the same rows. */
+  /* [worker] Rows of this call into the sink; *done = 1 when nothing is left to remove after it. The same model, seed, metrics
+   * and state must give the same rows. */
   esp_status (*next)(void* self, const esp_prune_view* view, esp_prune_sink sink, int32_t* done);
-  /* [worker] State as bytes for exact resume; both NULL for a stateless pruner. Count-then-fill: with out NULL only *size is set; else
-   * *size is the capacity, and then what was written. */
+  /* [worker] State as bytes for exact resume; both NULL for a stateless pruner. Count-then-fill: with out NULL only *size is set;
+   * else *size is the capacity, and then what was written. */
   esp_status (*save)(void* self, uint8_t* out, uint64_t* size);
   /* [worker] On a fresh instance with the same parameters. Bytes of any kind are met with a status, never with a crash. */
   esp_status (*load)(void* self, const uint8_t* data, uint64_t size);

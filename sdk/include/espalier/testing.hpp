@@ -78,7 +78,8 @@ struct model {
   int32_t stage = 0;
   uint64_t seed = 0;
 
-  esp_unit& add(int32_t kind, const std::string& path, const std::string& module, int64_t index, int64_t siblings, int64_t parameters) {
+  esp_unit& add(int32_t kind, const std::string& path, const std::string& module, int64_t index, int64_t siblings,
+                int64_t parameters) {
     esp_unit u{};
     u.struct_size = sizeof u;
     u.kind = kind;
@@ -196,8 +197,7 @@ pruned run(Pruner pruner, const model& of) {
     if (u.kind == ESP_UNIT_TRANSFORMER_BLOCK) view.parameters += u.parameters, view.flops += u.flops;
   const auto& table = *static_cast<const esp_prune_vtable*>(Pruner::vtable());
   int32_t done = 0;
-  call.result.status =
-      table.next(&pruner, &view, {&call, detail_::prune_call::remove, detail_::prune_call::note}, &done);
+  call.result.status = table.next(&pruner, &view, {&call, detail_::prune_call::remove, detail_::prune_call::note}, &done);
   call.result.done = done != 0;
   if (call.result.status != ESP_OK) call.result.error = call.fake.error;
   return std::move(call.result);
@@ -205,8 +205,8 @@ pruned run(Pruner pruner, const model& of) {
 
 /// What a loss is emitted for.
 struct batch {
-  std::vector<int64_t> image{2, 8, 8, 4};  // N,H,W,C
-  std::vector<std::vector<int64_t>> pairs;   // shapes of features
+  std::vector<int64_t> image{2, 8, 8, 4};   // N,H,W,C
+  std::vector<std::vector<int64_t>> pairs;  // shapes of features
   bool teacher = true;
 };
 
@@ -268,8 +268,8 @@ struct emit_call {
     return type_of(dims);
   }
 
-  static esp_status op(void* ctx, esp_str name, const esp_value* inputs, uint64_t count, const esp_attr* attrs, uint64_t attr_count,
-                       esp_value* result) {
+  static esp_status op(void* ctx, esp_str name, const esp_value* inputs, uint64_t count, const esp_attr* attrs,
+                       uint64_t attr_count, esp_value* result) {
     emit_call& call = self(ctx);
     std::string words;
     esp_tensor_type type{};
@@ -314,8 +314,12 @@ struct emit_call {
     *outside = result;
     return ESP_OK;
   }
-  static esp_status term(void* ctx, esp_str label, esp_value scalar) { return self(ctx).put(self(ctx).result.terms, label, scalar); }
-  static esp_status log(void* ctx, esp_str label, esp_value scalar) { return self(ctx).put(self(ctx).result.logged, label, scalar); }
+  static esp_status term(void* ctx, esp_str label, esp_value scalar) {
+    return self(ctx).put(self(ctx).result.terms, label, scalar);
+  }
+  static esp_status log(void* ctx, esp_str label, esp_value scalar) {
+    return self(ctx).put(self(ctx).result.logged, label, scalar);
+  }
   esp_status put(std::vector<std::pair<std::string, std::string>>& to, esp_str label, esp_value scalar) {
     if (scalar == 0 || scalar > values.size()) return fail("a value handle is not of this call");
     if (values[scalar - 1].type.rank != 0) return fail("term '" + string(label) + "' is no scalar");
@@ -331,8 +335,15 @@ template <typename Loss>
 emitted emit(Loss loss, const batch& of) {
   detail_::emit_call call;
   using call_type = detail_::emit_call;
-  const esp_graph_build build{sizeof build, 0, &call, call_type::op, call_type::constant, call_type::describe, call_type::param,
-                              call_type::begin_composite, call_type::end_composite};
+  const esp_graph_build build{sizeof build,
+                              0,
+                              &call,
+                              call_type::op,
+                              call_type::constant,
+                              call_type::describe,
+                              call_type::param,
+                              call_type::begin_composite,
+                              call_type::end_composite};
   const esp_tensor_type image = call_type::type_of(of.image), each = call_type::type_of({of.image.at(0)});
   esp_loss_view view{};
   view.struct_size = sizeof view;

@@ -7,10 +7,13 @@ namespace {
 /// 10 log10(1 / mean((s - t)²)) of pictures in 0 to 1, in dB; equal pictures give `most`.
 struct Psnr : esp::metric<Psnr> {
   static constexpr std::string_view id = "espalier.metric.psnr";
-  static constexpr std::string_view doc = "Peak signal-to-noise ratio of the student's pictures against the teacher's at equal seeds, in dB.";
+  static constexpr std::string_view doc =
+      "Peak signal-to-noise ratio of the student's pictures against the teacher's at equal seeds, in dB.";
   static constexpr uint32_t reads = ESP_METRIC_PICTURES;
   double most = 100;
-  static auto params() { return std::tuple{esp::param{&Psnr::most, "most", 1, 1000, "dB of equal pictures, and the most that any give"}}; }
+  static auto params() {
+    return std::tuple{esp::param{&Psnr::most, "most", 1, 1000, "dB of equal pictures, and the most that any give"}};
+  }
 
   void measure(const esp::metric_view& in, esp::metric_values& out) const {
     const esp::floats s = in.student_pictures(), t = in.teacher_pictures();

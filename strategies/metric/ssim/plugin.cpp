@@ -5,13 +5,14 @@
 
 namespace {
 
-/// Structural similarity (Wang et al. 2004, doi:10.1109/TIP.2003.819861): an 11x11 Gaussian window of deviation 1.5, k1 = 0.01, k2 = 0.03,
-/// range 1, each channel by itself, windows that lie wholly inside, biased (co)variances; as
-/// skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1), which leaves the
-/// same border out of its mean. Pictures smaller than the window take one as large as they are.
+/// Structural similarity (Wang et al. 2004, doi:10.1109/TIP.2003.819861): an 11x11 Gaussian window of deviation 1.5, k1 = 0.01,
+/// k2 = 0.03, range 1, each channel by itself, windows that lie wholly inside, biased (co)variances; as
+/// skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1), which
+/// leaves the same border out of its mean. Pictures smaller than the window take one as large as they are.
 struct Ssim : esp::metric<Ssim> {
   static constexpr std::string_view id = "espalier.metric.ssim";
-  static constexpr std::string_view doc = "Structural similarity of the student's pictures to the teacher's at equal seeds; 1 is equal.";
+  static constexpr std::string_view doc =
+      "Structural similarity of the student's pictures to the teacher's at equal seeds; 1 is equal.";
   static constexpr uint32_t reads = ESP_METRIC_PICTURES;
 
   static std::vector<double> window(size_t size) {

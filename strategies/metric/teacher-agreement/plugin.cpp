@@ -4,11 +4,12 @@
 
 namespace {
 
-/// 1 - |s - t|² / |t|² over a batch, and the cosine between the two predictions: 1 where the student predicts as the teacher does, 0 where
-/// it predicts nothing.
+/// 1 - |s - t|² / |t|² over a batch, and the cosine between the two predictions: 1 where the student predicts as the teacher
+/// does, 0 where it predicts nothing.
 struct TeacherAgreement : esp::metric<TeacherAgreement> {
   static constexpr std::string_view id = "espalier.metric.teacher-agreement";
-  static constexpr std::string_view doc = "Share of the teacher's prediction that the student explains, and the cosine between the two.";
+  static constexpr std::string_view doc =
+      "Share of the teacher's prediction that the student explains, and the cosine between the two.";
   static constexpr std::string_view name = "agreement";
   static constexpr uint32_t reads = ESP_METRIC_OUTPUTS;
 

@@ -18,8 +18,8 @@ inline esp::unit_set candidates(const esp::prune_view& model) {
   return units;
 }
 
-/// One of the two ways to treat the mid block. A config gives it the depth of the last down stage's first attention module: while it
-/// stays, neither may lose a block; where its tail goes, the others are free and its own blocks go along.
+/// One of the two ways to treat the mid block. A config gives it the depth of the last down stage's first attention module: while
+/// it stays, neither may lose a block; where its tail goes, the others are free and its own blocks go along.
 struct MidChoice {
   const esp::unit* tail = nullptr;  // goes; null: the mid block stays as it is
   std::vector<size_t> free;         // indices of units that may go, in the model's order

@@ -7,8 +7,8 @@
 
 namespace strategies {
 
-/// 0/1 knapsack by dynamic programming over the room in 8,192 parts; weights are rounded up, so that what is chosen fits. Prices and
-/// weights are not negative. Cost: items x 8,192.
+/// 0/1 knapsack by dynamic programming over the room in 8,192 parts; weights are rounded up, so that what is chosen fits. Prices
+/// and weights are not negative. Cost: items x 8,192.
 inline std::vector<bool> fill_room(const std::vector<double>& prices, const std::vector<double>& weights, double room) {
   constexpr size_t kParts = 8192;
   std::vector<size_t> parts;

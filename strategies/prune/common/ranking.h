@@ -13,9 +13,9 @@ namespace strategies {
 /// Base of such a pruner. Self has `id`, `doc`, `what` (the score's name in reasons) and
 /// `std::vector<double> score(const esp::prune_view&, const esp::unit_set&)`, least important lowest.
 ///
-/// Each attention module keeps one block. Of the two ways to treat the mid block the one whose removed units have the smaller sum of
-/// scores is taken. With `rounds` = n it goes the way in n steps of equal numbers of parameters, and scores what is left before each:
-/// over n [[stage]]s one a stage, so that each looks at what training made of the last.
+/// Each attention module keeps one block. Of the two ways to treat the mid block the one whose removed units have the smaller sum
+/// of scores is taken. With `rounds` = n it goes the way in n steps of equal numbers of parameters, and scores what is left
+/// before each: over n [[stage]]s one a stage, so that each looks at what training made of the last.
 template <typename Self>
 struct RankingPruner : esp::prune<Self> {
   double keep = 0.6;
@@ -24,10 +24,11 @@ struct RankingPruner : esp::prune<Self> {
   int64_t start = 0;  // parameters before the first round: state
 
   static auto ranking_params() {
-    return std::tuple{esp::param{&RankingPruner::keep, "keep", 0.01, 1.0, "share of the model's parameters that stays, at most"},
-                      esp::param{&RankingPruner::parameters, "parameters", 0, int64_t{1} << 50, "the same as a number; 0: see keep"},
-                      esp::param{&RankingPruner::rounds, "rounds", 1, 1000, "steps on the way, scored anew before each"},
-                      esp::param{&RankingPruner::mid, "mid", "the mid block's attention and second resnet may go too, as one unit"}};
+    return std::tuple{
+        esp::param{&RankingPruner::keep, "keep", 0.01, 1.0, "share of the model's parameters that stays, at most"},
+        esp::param{&RankingPruner::parameters, "parameters", 0, int64_t{1} << 50, "the same as a number; 0: see keep"},
+        esp::param{&RankingPruner::rounds, "rounds", 1, 1000, "steps on the way, scored anew before each"},
+        esp::param{&RankingPruner::mid, "mid", "the mid block's attention and second resnet may go too, as one unit"}};
   }
   static auto params() { return ranking_params(); }
 
@@ -68,8 +69,8 @@ struct RankingPruner : esp::prune<Self> {
   };
 
   /// At least `wanted` parameters; none where the free units do not hold so many.
-  static std::optional<Removal> least_important(const esp::unit_set& units, const std::vector<double>& scores, const MidChoice& choice,
-                                                int64_t wanted) {
+  static std::optional<Removal> least_important(const esp::unit_set& units, const std::vector<double>& scores,
+                                                const MidChoice& choice, int64_t wanted) {
     Removal removal{std::vector<bool>(units.size(), false)};
     const auto remove = [&](size_t i) {
       removal.gone[i] = true;

@@ -8,11 +8,12 @@
 
 namespace {
 
-/// Each unit has a price, the output error of its absence, and a cost; what stays is the dearest that fits the budget. Of the two ways to
-/// treat the mid block the one that loses less is taken.
+/// Each unit has a price, the output error of its absence, and a cost; what stays is the dearest that fits the budget. Of the two
+/// ways to treat the mid block the one that loses less is taken.
 struct Knapsack : esp::prune<Knapsack> {
   static constexpr std::string_view id = "espalier.prune.knapsack";
-  static constexpr std::string_view doc = "Keeps the units of most output error that fit a budget of parameters, FLOPs or measured time.";
+  static constexpr std::string_view doc =
+      "Keeps the units of most output error that fit a budget of parameters, FLOPs or measured time.";
   double keep = 0.6;
   std::string budget = "parameters";
   bool mid = true;

@@ -9,8 +9,10 @@ struct OutputError : strategies::RankingPruner<OutputError> {
   static constexpr const char* what = "loss rise";
   std::string by = "output";
   static auto params() {
-    return std::tuple_cat(ranking_params(), std::tuple{esp::choice{&OutputError::by, "by", {"output", "task"},
-                                                                   "the error against the whole model's output, or the task loss"}});
+    return std::tuple_cat(
+        ranking_params(),
+        std::tuple{esp::choice{
+            &OutputError::by, "by", {"output", "task"}, "the error against the whole model's output, or the task loss"}});
   }
 
   std::vector<double> score(const esp::prune_view& model, const esp::unit_set& units) const {

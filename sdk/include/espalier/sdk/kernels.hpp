@@ -51,8 +51,8 @@ inline bool same_shape(const esp_tensor_type& a, const esp_tensor_type& b) {
   return a.rank == b.rank && std::equal(a.dims, a.dims + a.rank, b.dims);
 }
 
-/// A parameter's elements as f32, whatever the file holds (f32, f16, bf16). Tells the host afterwards that the file's pages are not needed
-/// soon. Errors: `unsupported` for another type.
+/// A parameter's elements as f32, whatever the file holds (f32, f16, bf16). Tells the host afterwards that the file's pages are
+/// not needed soon. Errors: `unsupported` for another type.
 inline std::vector<float> widened(const esp_host_param& param) {
   const auto count = static_cast<size_t>(elements(param.type));
   std::vector<float> out(count);

@@ -171,8 +171,8 @@ class loss_view {
     return of(made);
   }
 
-  /// `body`(values inside) → value, as one named region that a backend may run by itself: see esp_graph_build.begin_composite. The
-  /// same without a host that knows composites.
+  /// `body`(values inside) → value, as one named region that a backend may run by itself: see esp_graph_build.begin_composite.
+  /// The same without a host that knows composites.
   template <typename Body>
   value composite(std::string_view name, const std::vector<value>& inputs, Body&& body) const {
     if (!ESP_HAS(raw_->build, end_composite)) return body(inputs);
@@ -217,7 +217,8 @@ inline esp_init normal(double deviation) { return {ESP_INIT_NORMAL, 0, deviation
 inline esp_init identity(double scale = 1) { return {ESP_INIT_IDENTITY, 0, scale}; }
 
 /// Base of a loss. Self has `id`, `doc`, `void emit(const loss_view&, loss_terms&)`; optionally `params()`,
-/// `static constexpr std::string_view name`, the key of its terms in the metrics, and `static constexpr uint32_t flags`, ESP_LOSS_*.
+/// `static constexpr std::string_view name`, the key of its terms in the metrics, and `static constexpr uint32_t flags`,
+/// ESP_LOSS_*.
 template <typename Self>
 class loss {
  public:

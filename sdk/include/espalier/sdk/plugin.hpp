@@ -87,7 +87,7 @@ struct plugin {
       p.struct_size = sizeof(p);
       p.abi_major = ESP_ABI_MAJOR;
       p.abi_minor = ESP_ABI_MINOR;
-      p.need_minor = ESP_ABI_MINOR;
+      p.need_minor = ESP_TARGET_MINOR;
       p.need_opset = ESP_OPSET;
       p.build_flags = build_flags();
       p.id = str(id);
@@ -111,7 +111,8 @@ struct manifest_text {
 };
 
 template <typename... Components, typename Put>
-constexpr void write_manifest(std::string_view id, std::string_view version, std::string_view vendor, std::string_view license, Put put) {
+constexpr void write_manifest(std::string_view id, std::string_view version, std::string_view vendor, std::string_view license,
+                              Put put) {
   put("espalier-plugin 1\nabi " ESP_MANIFEST_ABI "\nopset 1\n" ESP_MANIFEST_SANITIZER "id ");
   put(id), put("\nversion "), put(version), put("\nvendor "), put(vendor), put("\nlicense "), put(license), put("\n");
   ((put("component "), put(Components::kind), put(" "), put(Components::id), put("\n")), ...);
@@ -125,7 +126,8 @@ constexpr size_t manifest_size(std::string_view id, std::string_view version, st
 }
 
 template <size_t N, typename... Components>
-constexpr manifest_text<N> manifest_of(std::string_view id, std::string_view version, std::string_view vendor, std::string_view license) {
+constexpr manifest_text<N> manifest_of(std::string_view id, std::string_view version, std::string_view vendor,
+                                       std::string_view license) {
   manifest_text<N> made;
   size_t at = 0;
   write_manifest<Components...>(id, version, vendor, license, [&](std::string_view text) {
@@ -139,17 +141,16 @@ constexpr manifest_text<N> manifest_of(std::string_view id, std::string_view ver
 }  // namespace esp
 
 /// The four texts must be string literals: the tables keep views of them.
-#define ESP_PLUGIN(plugin_id, plugin_version, plugin_vendor, plugin_license, ...)                                                       \
-  __attribute__((section(ESP_MANIFEST_SECTION), used)) static constexpr auto esp_manifest_text =                                        \
-      ::esp::detail::manifest_of<                                                                                                       \
-          ::esp::detail::manifest_size<__VA_ARGS__>(plugin_id, plugin_version, plugin_vendor, plugin_license), __VA_ARGS__>(            \
-          plugin_id, plugin_version, plugin_vendor, plugin_license);                                                                    \
-  extern "C" ESP_EXPORT const esp_plugin* esp_plugin_query_v0(uint32_t host_major, uint32_t) {                    \
-    if (host_major != ESP_ABI_MAJOR) return nullptr;                                                              \
-    try {                                                                                                         \
-      return ::esp::detail::plugin<__VA_ARGS__>::table(plugin_id, plugin_version, plugin_vendor, plugin_license); \
-    } catch (...) {                                                                                               \
-      return nullptr;                                                                                             \
-    }                                                                                                             \
+#define ESP_PLUGIN(plugin_id, plugin_version, plugin_vendor, plugin_license, ...)                                            \
+  __attribute__((section(ESP_MANIFEST_SECTION), used)) static constexpr auto esp_manifest_text = ::esp::detail::manifest_of< \
+      ::esp::detail::manifest_size<__VA_ARGS__>(plugin_id, plugin_version, plugin_vendor, plugin_license), __VA_ARGS__>(     \
+      plugin_id, plugin_version, plugin_vendor, plugin_license);                                                             \
+  extern "C" ESP_EXPORT const esp_plugin* esp_plugin_query_v0(uint32_t host_major, uint32_t) {                               \
+    if (host_major != ESP_ABI_MAJOR) return nullptr;                                                                         \
+    try {                                                                                                                    \
+      return ::esp::detail::plugin<__VA_ARGS__>::table(plugin_id, plugin_version, plugin_vendor, plugin_license);            \
+    } catch (...) {                                                                                                          \
+      return nullptr;                                                                                                        \
+    }                                                                                                                        \
   }
 #endif

@@ -100,7 +100,8 @@ class prune_view {
   void keep_file(std::string_view name, std::string_view bytes) const {
     const auto* files = services().find<esp_artifact>(ESP_ARTIFACT_SERVICE);
     if (files == nullptr) return;
-    check(files->write(files->ctx, str(name), reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "cannot keep a file");
+    check(files->write(files->ctx, str(name), reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()),
+          "cannot keep a file");
   }
 
  private:
