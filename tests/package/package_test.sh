@@ -182,6 +182,11 @@ printf '\0' >>"$work/made/loss-c.esp.so"
 grep -q 'refused .*loss-c.esp.so: its content .* is not in the lock' locked.txt || fail "a changed plugin passes the lock: $(cat locked.txt)"
 "$espalier" plugin schema | python3 -c 'import json,sys; s=json.load(sys.stdin); assert "com.acme.loss.mine-cpp" in json.dumps(s)'
 
+# Ours are written with what a stranger has: the installed headers are enough for them.
+for ours in strategies/prune/taylor strategies/prune/knapsack strategies/loss/feature-kd strategies/metric/ssim backends/cpu; do
+  c++ -std=c++20 -fsyntax-only -I "$work/prefix/include" -I "$source" "$source/$ours/plugin.cpp" || fail "$ours needs more than the package"
+done
+
 # A program that embeds the engine.
 cmake -S "$source/examples/embed" -B "$work/build/embed" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
 cmake --build "$work/build/embed" >"$work/build.txt" || fail "embed does not build: $(cat "$work/build.txt")"

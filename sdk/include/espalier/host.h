@@ -58,9 +58,10 @@ typedef struct esp_metrics {
   uint32_t struct_size;
   uint32_t reserved;
   void* ctx;
-  uint64_t (*count)(void* ctx);
+  uint64_t (*count)(void* ctx); /* [worker] */
+  /* [worker] The name is valid while the view is. */
   esp_status (*get)(void* ctx, uint64_t index, esp_str* name, double* value);
-  /* ESP_INVALID_ARGUMENT, with the nearest names, where there is none called so. */
+  /* [worker] ESP_INVALID_ARGUMENT, with the nearest names, where there is none called so. */
   esp_status (*find)(void* ctx, esp_str name, double* value);
 } esp_metrics;
 

@@ -46,9 +46,10 @@ typedef struct esp_metric_vtable {
   uint32_t struct_size;
   uint32_t reads;       /* ESP_METRIC_* */
   esp_str default_name; /* key of its numbers after val/; empty: the last part of the component's id */
-  /* [main] One instance per use; values in the order of the declared parameters. */
+  /* [main] One instance per use; values in the order of the declared parameters, already checked against them; `*self` is the
+   * plugin's own until destroy. A cross-field fault is ESP_INVALID_ARGUMENT with its text. */
   esp_status (*create)(const esp_param_value* values, uint64_t value_count, void** self);
-  void (*destroy)(void* self);
+  void (*destroy)(void* self); /* [any] Not while a call of the instance runs. */
   /* [worker] The numbers of one batch into the sink. The same batch must give the same numbers. */
   esp_status (*measure)(void* self, const esp_metric_view* view, esp_metric_sink sink);
 } esp_metric_vtable;

@@ -76,9 +76,10 @@ typedef struct esp_prune_sink {
 typedef struct esp_prune_vtable {
   uint32_t struct_size;
   uint32_t reserved;
-  /* [main] One instance per use; values in the order of the declared parameters. */
+  /* [main] One instance per use; values in the order of the declared parameters, already checked against them; `*self` is the
+   * plugin's own until destroy. A cross-field fault is ESP_INVALID_ARGUMENT with its text. */
   esp_status (*create)(const esp_param_value* values, uint64_t value_count, void** self);
-  void (*destroy)(void* self);
+  void (*destroy)(void* self); /* [any] Not while a call of the instance runs. */
   /* [worker] Rows of this call into the sink; *done = 1 when nothing is left to remove after it. The same model, seed, metrics
    * and state must give the same rows. */
   esp_status (*next)(void* self, const esp_prune_view* view, esp_prune_sink sink, int32_t* done);

@@ -32,7 +32,7 @@ typedef struct esp_device_info {
 /* Receives one kernel's refusal. Call once per kernel that was tried and did not accept, best ranked first. */
 typedef struct esp_refusal_sink {
   void* ctx;
-  void (*refuse)(void* ctx, esp_str kernel, esp_str reason);
+  void (*refuse)(void* ctx, esp_str kernel, esp_str reason); /* [main] Copies both. May be NULL. */
 } esp_refusal_sink;
 
 typedef struct esp_kernel_choice {
@@ -110,25 +110,28 @@ typedef struct esp_backend_vtable {
   esp_status (*describe_device)(uint64_t index, esp_device_info* out);
   /* [main] values: one per declared parameter of the component. For an index past the last the error says why there is none. */
   esp_status (*open_device)(uint64_t index, const esp_param_value* values, uint64_t value_count, esp_device** out);
+  /* [main] After everything that the device made was freed. */
   void (*close_device)(esp_device* device);
   /* [main] ESP_OK with `out` filled, or ESP_UNSUPPORTED; refusals of kernels ranked before the accepted one go to
    * the sink either way. The answer for one node never changes. */
   esp_status (*support)(esp_device* device, const esp_node* node, esp_kernel_choice* out, esp_refusal_sink sink);
   /* [main] 64-byte aligned at least; large blocks in huge pages where the system has them. */
   esp_status (*allocate)(esp_device* device, uint64_t bytes, esp_memory** out);
+  /* [any] Constant for the life of the memory. */
   void* (*memory_data)(esp_memory* memory);
-  void (*free_memory)(esp_memory* memory);
+  void (*free_memory)(esp_memory* memory); /* [main] */
   /* [main] Each side in memory of the device or of the host, within one allocation. Done when it returns. */
   esp_status (*copy)(esp_device* device, void* to, const void* from, uint64_t bytes);
   /* [main] Parameters live outside executables and are shared by them. Cheap: packing happens at compile or first run. */
   esp_status (*make_param)(esp_device* device, const esp_host_param* param, esp_device_param** out);
-  void (*free_param)(esp_device_param* param);
+  void (*free_param)(esp_device_param* param); /* [main] After the executables that read it. */
   /* [main] All calls were accepted by `support`. Copies what it needs of the partition. */
   esp_status (*compile)(esp_device* device, const esp_partition* partition, esp_executable** out);
-  void (*free_executable)(esp_executable* executable);
+  void (*free_executable)(esp_executable* executable); /* [main] */
   /* [worker] One run at a time per executable. Results do not depend on the number of threads. */
   esp_status (*run)(esp_executable* executable, const esp_bindings* bindings);
-  /* [worker] Milliseconds of each call of the last run when compiled with ESP_COMPILE_TIMED. */
+  /* [worker] Milliseconds of each call of the last run when compiled with ESP_COMPILE_TIMED; else ESP_UNSUPPORTED. `out` is the
+   * caller's, of `capacity` elements, at least as many as the partition has calls. */
   esp_status (*call_times)(esp_executable* executable, double* out, uint64_t capacity);
 } esp_backend_vtable;
 

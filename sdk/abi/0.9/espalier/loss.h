@@ -85,8 +85,8 @@ typedef struct esp_loss_view {
 /* Host-owned sinks. */
 typedef struct esp_loss_sink {
   void* ctx;
-  /* A scalar that the loss is the sum of. `label` tells several terms of one loss apart and may be empty when there is one;
-   * feature terms are labelled with the student's block path. */
+  /* [worker] A scalar that the loss is the sum of. `label` tells several terms of one loss apart and may be empty when there is
+   * one; feature terms are labelled with the student's block path. */
   esp_status (*term)(void* ctx, esp_str label, esp_value scalar);
   /* [worker] A scalar that is logged under <name>/<label> beside the terms, and is not part of the loss. */
   esp_status (*log)(void* ctx, esp_str label, esp_value scalar);
@@ -103,9 +103,10 @@ typedef struct esp_loss_vtable {
   uint32_t struct_size;
   uint32_t flags;       /* ESP_LOSS_* */
   esp_str default_name; /* key of its terms in the metrics; empty: the last part of the component's id */
-  /* [main] One instance per use; values in the order of the declared parameters. */
+  /* [main] One instance per use; values in the order of the declared parameters, already checked against them; `*self` is the
+   * plugin's own until destroy. A cross-field fault is ESP_INVALID_ARGUMENT with its text. */
   esp_status (*create)(const esp_param_value* values, uint64_t value_count, void** self);
-  void (*destroy)(void* self);
+  void (*destroy)(void* self); /* [any] Not while a call of the instance runs. */
   /* [worker] Emits the loss. Called once for each graph that is built; the same view must give the same ops. */
   esp_status (*emit)(void* self, const esp_loss_view* view, esp_loss_sink sink);
 } esp_loss_vtable;
