@@ -11,6 +11,7 @@
 
 #include "core/base/files.h"
 #include "core/train/overrides.h"
+#include "core/train/stage_prefix.h"
 
 namespace espalier::train {
 namespace {
@@ -267,6 +268,28 @@ TEST_F(RecipeTest, a_part_of_a_set_key_in_quotes_may_hold_anything) {
   EXPECT_THAT(faults(), ElementsAre(HasSubstr("the key has a quote that is not closed"),
                                     HasSubstr("a quote in the key must enclose a whole part"),
                                     HasSubstr("the quoted part of the key is no TOML: "), HasSubstr("'3' is none of them")));
+}
+
+TEST_F(RecipeTest, stages_of_one_schedule_are_shared_only_with_runs_whose_schedule_goes_on_as_well) {
+  const std::string begin = std::string(kGood) + "[[stage]]\nsteps = 1\nprune = { use = \"a.b\", keep = 1 }\n";
+  const std::string goes_on = prefix_text(read(begin + "[[stage]]\nsteps = 1\nprune = { use = \"a.b\", keep = 1 }\n"), 1);
+  const std::string ends = prefix_text(read(begin + "[[stage]]\nsteps = 1\nprune = { use = \"a.b\", keep = 2 }\n"), 1);
+  const std::string ends_too = prefix_text(read(begin + "[[stage]]\nsteps = 7\n"), 1);
+  EXPECT_NE(goes_on, ends) << "a pruner that is asked on is asked once in this stage";
+  EXPECT_EQ(ends, ends_too);
+}
+
+TEST_F(RecipeTest, calibration_and_metrics_are_read_strictly) {
+  const Recipe recipe =
+      read(std::string(kGood) + "[calibration]\nbatches = 3\n[[metric]]\nuse = \"m.x\"\nname = \"n\"\npictures = 4\nother = 1\n");
+  EXPECT_THAT(faults(), ElementsAre());
+  EXPECT_EQ(recipe.calibration_batches, 3);
+  ASSERT_EQ(recipe.metrics.size(), 1u);
+  EXPECT_EQ(recipe.metrics[0].name, "n");
+  EXPECT_EQ(recipe.metrics[0].pictures, 4);
+  read(std::string(kGood) + "[calibration]\nbatches = 0\n[[metric]]\nguidance = 0.5\n");
+  EXPECT_THAT(faults(), ElementsAre("r.toml:11:11: 'batches' must be from 1 to 1048576", "r.toml:12:1: [[metric]] 0 has no 'use'",
+                                    "r.toml:13:12: 'guidance' must be from 1 to 100"));
 }
 
 }  // namespace

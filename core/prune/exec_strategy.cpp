@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -78,7 +79,11 @@ class ExecStrategy final : public PruneStrategy {
   void load(const std::string& state) override { state_ = state; }
 
   StrategyRows next(const StrategyInput& input) override {
-    const fs::path log = fs::temp_directory_path() / ("espalier-exec-" + std::to_string(::getpid()) + ".log");
+    std::string name = (fs::temp_directory_path() / "espalier-exec-XXXXXX").string();
+    const int made = ::mkstemp(name.data());
+    if (made < 0) throw Error("[" + id() + "] no temporary file for what it writes to stderr");
+    ::close(made);
+    const fs::path log = name;
     struct Removed {
       const fs::path& file;
       ~Removed() {

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/train/stage_pruners.h"
 
 namespace espalier::train {
 namespace {
@@ -43,6 +44,8 @@ void or_user_error(const fs::path& folder, F&& act) {
 std::string prefix_text(const Recipe& recipe, size_t stages) {
   toml::table root = toml::parse(resolved_text(recipe));
   if (toml::array* all = root["stage"].as_array()) all->erase(all->cbegin() + static_cast<std::ptrdiff_t>(stages), all->cend());
+  // A schedule that ends here is asked to its end in this stage, one that goes on once.
+  if (stages > 0 && schedule_goes_on(recipe, stages - 1)) root.insert_or_assign("schedule_goes_on", true);
   toml::array losses;
   for (size_t i = 0; i < recipe.losses.size(); ++i) {
     toml::array within;

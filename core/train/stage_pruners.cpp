@@ -92,8 +92,51 @@ std::string weights_hash(const io::TensorSourcePtr& weights) {
 
 /// What all questions of a run share.
 struct CalibrationOfRun {
-  std::unique_ptr<data::Source> source;
-  std::map<std::string, prune::CalibrationPtr> known;  // by structure and weights
+  Recipe recipe;
+  std::shared_ptr<lower::Backend> backend;
+  std::unique_ptr<data::Source> source = {};
+  std::map<std::string, prune::CalibrationPtr> known = {};  // by structure and weights
+
+  prune::CalibrationPtr of(const model::BlockTree& student, const io::TensorSourcePtr& weights) {
+    prune::CalibrationPtr& made = known[model::structure_hash(student.config) + weights_hash(weights)];
+    if (made != nullptr) return made;
+    if (source == nullptr) source = open_data(recipe);
+    calibrate::CalibrationData data{.source = source.get(), .batches = recipe.calibration_batches};
+    data.alpha_bars = distill::alpha_bars(recipe.schedule);
+    data.predicts_v = recipe.predicts_v;
+    data.backend = backend;
+    return made = calibrate::calibrate(student, weights, data);
+  }
+};
+
+/// Reads no weight and opens no data until it is asked something: most pruners never do.
+class WhenAsked final : public prune::Calibration {
+ public:
+  WhenAsked(std::shared_ptr<CalibrationOfRun> of_run, const model::BlockTree& student, io::TensorSourcePtr weights)
+      : of_run_(std::move(of_run)), student_(student), weights_(std::move(weights)) {}
+  int64_t batches() const override { return of_run_->recipe.calibration_batches; }
+  std::vector<prune::Score> evaluate(const std::vector<std::vector<prune::UnitName>>& sets) override {
+    return made().evaluate(sets);
+  }
+  std::vector<prune::GateGradient> gate_gradients(const std::vector<prune::UnitName>& units) override {
+    return made().gate_gradients(units);
+  }
+  std::vector<prune::UnitStatistics> statistics(const std::vector<prune::UnitName>& units) override {
+    return made().statistics(units);
+  }
+  std::vector<double> latency(const std::vector<prune::UnitName>& units, double& whole) override {
+    return made().latency(units, whole);
+  }
+
+ private:
+  prune::Calibration& made() {
+    if (made_ == nullptr) made_ = of_run_->of(student_, weights_);
+    return *made_;
+  }
+  std::shared_ptr<CalibrationOfRun> of_run_;
+  model::BlockTree student_;
+  io::TensorSourcePtr weights_;
+  prune::CalibrationPtr made_;
 };
 
 }  // namespace
@@ -133,18 +176,13 @@ StageRemovals stage_removals(const Recipe& recipe, const Services& services, con
   return out;
 }
 
+bool schedule_goes_on(const Recipe& recipe, size_t stage) { return !last_of_schedule(recipe, stage); }
+
 prune::Calibrate calibrate_on_data(const Recipe& recipe, const std::shared_ptr<lower::Backend>& backend) {
-  const auto of_run = std::make_shared<CalibrationOfRun>();
-  return [of_run, recipe, backend](const model::BlockTree& student, const io::TensorSourcePtr& weights) -> prune::CalibrationPtr {
+  const auto of_run = std::make_shared<CalibrationOfRun>(CalibrationOfRun{recipe, backend});
+  return [of_run](const model::BlockTree& student, const io::TensorSourcePtr& weights) -> prune::CalibrationPtr {
     if (weights == nullptr) return nullptr;
-    prune::CalibrationPtr& known = of_run->known[model::structure_hash(student.config) + weights_hash(weights)];
-    if (known != nullptr) return known;
-    if (of_run->source == nullptr) of_run->source = open_data(recipe);
-    calibrate::CalibrationData data{.source = of_run->source.get(), .batches = recipe.calibration_batches};
-    data.alpha_bars = distill::alpha_bars(recipe.schedule);
-    data.predicts_v = recipe.predicts_v;
-    data.backend = backend;
-    return known = calibrate::calibrate(student, weights, data);
+    return std::make_shared<WhenAsked>(of_run, student, weights);
   };
 }
 

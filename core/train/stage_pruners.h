@@ -36,6 +36,9 @@ struct StageRemovals {
 StageRemovals stage_removals(const Recipe& recipe, const Services& services, const prune::Calibrate& calibrate,
                              const StageQuestion& question, const PrunerState& before);
 
+/// Whether the stage after `stage` asks the same pruner on.
+bool schedule_goes_on(const Recipe& recipe, size_t stage);
+
 /// Makes what pruners may learn on the recipe's data: batches 0 to [calibration] batches - 1, from a source of its own that is
 /// opened when first asked for. A model that comes again with equal weights is not looked at again.
 prune::Calibrate calibrate_on_data(const Recipe& recipe, const std::shared_ptr<lower::Backend>& backend);

@@ -69,6 +69,7 @@ void write_manifest(const FinishedRun& run) {
 std::string unwritable(const Student& student, bool ema, DType dtype) {
   const std::string lower_lr = "a lower [train.optimizer] lr";
   for (const TrainedTensor& tensor : student.tensors()) {
+    if (tensor.of_loss) continue;
     const Buffer& buffer = ema ? *tensor.ema : tensor.weight;
     const std::string at = fmt::format("[{}] has a{} of ", tensor.name, ema ? "n average weight" : " weight");
     const std::span<const float> values = buffer.floats();

@@ -155,5 +155,52 @@ TEST_F(PluginCommand, why_names_every_folder_file_and_verdict) {
                             "no file offers a usable espalier.backend.cpu\n");
 }
 
+TEST_F(PluginCommand, new_names_every_fault_at_once_and_writes_nothing) {
+  const CommandResult result = command({"plugin", "new", "los", "--lang", "rust", "--id", "Mine"});
+  EXPECT_EQ(result.exit_code, 2);
+  for (const char* fault :
+       {"'los' is none of prune, loss, metric, backend; did you mean 'loss'?", "[--lang] 'rust' is none of cpp, c",
+        "[--id] 'Mine' is not in reverse-domain form (com.example.name)", "--out is missing"})
+    EXPECT_THAT(result.err, HasSubstr(fault));
+  fs::create_directories(root_ / "there/inside");
+  const CommandResult there = command({"plugin", "new", "loss", "-o", (root_ / "there").string()});
+  EXPECT_EQ(there.exit_code, 2);
+  EXPECT_THAT(there.err, HasSubstr("exists; choose another or remove it"));
+}
+
+TEST_F(PluginCommand, schema_has_every_parameter_with_type_range_default_and_doc) {
+  const CommandResult result = command({"plugin", "schema"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto schema = nlohmann::json::parse(result.out);
+  const auto& pruners = schema.at("properties").at("stage").at("items").at("properties").at("prune").at("oneOf");
+  bool found = false;
+  for (const auto& pruner : pruners)
+    if (pruner.value("title", "") == "espalier.prune.taylor") {
+      found = true;
+      const auto& keep = pruner.at("properties").at("keep");
+      EXPECT_EQ(keep.at("type"), "number");
+      EXPECT_EQ(keep.at("minimum"), 0.01);
+      EXPECT_EQ(keep.at("default"), 0.6);
+      EXPECT_NE(keep.at("description"), "");
+      EXPECT_EQ(pruner.at("additionalProperties"), false);
+    }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(PluginCommand, a_lock_takes_what_it_names_and_refuses_the_rest) {
+  const fs::path folder = root_ / "plugins", lock = root_ / "plugins.lock";
+  fs::create_directories(folder);
+  fs::copy(fs::path(ESPALIER_ZOO) / "good.esp.so", folder / "good.esp.so");
+  ASSERT_EQ(command({"plugin", "lock", "-o", lock.string()}, folder.string()).exit_code, 0);
+  EXPECT_THAT(command({"plugin", "list", "--plugin-lock", lock.string()}, folder.string()).out, HasSubstr("zoo.good "));
+  fs::copy(fs::path(ESPALIER_ZOO) / "duplicate_a.esp.so", folder / "new.esp.so");
+  EXPECT_THAT(command({"plugin", "list", "--plugin-lock", lock.string()}, folder.string()).out,
+              HasSubstr("new.esp.so: its content (sha256 "));
+  std::ofstream(lock) << "{}";
+  const CommandResult broken = command({"plugin", "list", "--plugin-lock", lock.string()});
+  EXPECT_EQ(broken.exit_code, 2);
+  EXPECT_THAT(broken.err, HasSubstr("no lock of plugins"));
+}
+
 }  // namespace
 }  // namespace espalier
