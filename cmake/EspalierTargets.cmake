@@ -37,7 +37,8 @@ function(espalier_room name)
   add_library(espalier_${name} STATIC ${ROOM_SOURCES})
   target_include_directories(espalier_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/espalier/engine>)
   target_link_libraries(espalier_${name} PUBLIC ${ROOM_LINK} PRIVATE espalier_flags ${ROOM_PRIVATE})
-  if(CMAKE_CURRENT_SOURCE_DIR MATCHES "${PROJECT_SOURCE_DIR}/(core|plugins)")  # what espalier::core is made of
+  cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE room_folder)
+  if(room_folder MATCHES "^(core|plugins)")  # what espalier::core is made of
     install(TARGETS espalier_${name} EXPORT espalierCoreTargets ARCHIVE DESTINATION lib/espalier COMPONENT core)
   endif()
 endfunction()

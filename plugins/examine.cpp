@@ -91,7 +91,8 @@ std::string vtable_fault(const std::string& kind, const void* vtable) {
     const auto& v = *static_cast<const esp_metric_vtable*>(vtable);
     if (std::string fault = text_fault(v.default_name, "default name"); !fault.empty()) return fault;
     const uint32_t known = ESP_METRIC_OUTPUTS | ESP_METRIC_PICTURES;
-    if (v.reads == 0 || (v.reads & ~known) != 0) return fmt::format("reads {:#x}; see ESP_METRIC_*", v.reads);
+    if (v.reads == 0 || v.reads == known || (v.reads & ~known) != 0)
+      return fmt::format("reads {:#x}; it is one of ESP_METRIC_OUTPUTS and ESP_METRIC_PICTURES", v.reads);
     return missing({{"create", v.create != nullptr}, {"destroy", v.destroy != nullptr}, {"measure", v.measure != nullptr}});
   }
   const auto& v = *static_cast<const esp_backend_vtable*>(vtable);

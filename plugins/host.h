@@ -75,6 +75,7 @@ esp_status fail(std::string_view text) noexcept;
 /// the error text; no exception may run through a plugin's frames, which may be C.
 template <typename F>
 esp_status contained(F&& f) noexcept {
+  note_host_call();
   try {
     if constexpr (std::is_void_v<decltype(f())>) {
       f();

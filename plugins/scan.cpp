@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,6 +51,7 @@ void limit_child(const ScanLimits& limits) {
 struct Child {
   pid_t pid = -1;
   int report = -1;
+  int gone = -1;  // readable when it has ended: a process that it left behind may hold the pipe open
 };
 
 Child start(const std::vector<Candidate>& candidates, size_t first, const ScanLimits& limits) {
@@ -64,7 +66,7 @@ Child start(const std::vector<Candidate>& candidates, size_t first, const ScanLi
   }
   ::setpgid(pid, pid);
   ::close(ends[1]);
-  return {pid, ends[0]};
+  return {pid, ends[0], static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
 }
 
 ChildEnd reap(pid_t pid) {
@@ -82,8 +84,8 @@ std::string follow(const Child& child, size_t& at, size_t count, const ScanLimit
   bool inside = false;
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    pollfd ready{child.report, POLLIN, 0};
-    const int polled = left > 0 ? ::poll(&ready, 1, static_cast<int>(left)) : 0;
+    pollfd ready[] = {{child.report, POLLIN, 0}, {child.gone, POLLIN, 0}};
+    const int polled = left > 0 ? ::poll(ready, child.gone >= 0 ? 2 : 1, static_cast<int>(left)) : 0;
     if (polled < 0 && errno == EINTR) continue;
     if (polled == 0) {
       ::kill(-child.pid, SIGKILL);
@@ -91,7 +93,7 @@ std::string follow(const Child& child, size_t& at, size_t count, const ScanLimit
       return "did not come to an end in " + std::to_string(limits.seconds) + " s of being loaded";
     }
     char said = 0;
-    if (::read(child.report, &said, 1) == 1) {
+    if (ready[0].revents != 0 && ::read(child.report, &said, 1) == 1) {
       inside = said == kBegun;
       if (said == kDone) ++at, deadline = Clock::now() + std::chrono::seconds(limits.seconds);
       continue;
@@ -111,6 +113,7 @@ std::vector<std::string> scan(const std::vector<Candidate>& candidates, const Sc
     const Child child = start(candidates, at, limits);
     const std::string fault = follow(child, at, candidates.size(), limits);
     ::close(child.report);
+    if (child.gone >= 0) ::close(child.gone);
     if (at < candidates.size()) found[at++] = fault;
   }
   return found;

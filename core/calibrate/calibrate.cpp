@@ -80,6 +80,7 @@ class OnBatches final : public prune::Calibration {
       : tree_(tree), weights_(std::move(weights)), data_(data), gates_(tree) {}
 
   int64_t batches() const override { return data_.batches; }
+  void weights_are_in(io::TensorSourcePtr weights) override { weights_ = std::move(weights); }
 
   std::vector<Score> evaluate(const std::vector<std::vector<UnitName>>& sets) override {
     std::vector<Set> wanted;

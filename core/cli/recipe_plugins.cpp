@@ -34,6 +34,7 @@ PrunerUse::PrunerUse(const std::string& use, const std::vector<std::string>& set
                      const plugins::Registry& registry) {
   ErrorList errors;
   if (use.starts_with(kExec)) {
+    if (use.size() == kExec.size()) throw UserError("[--use] exec: names no program; give exec:FILE");
     program_ = std::filesystem::absolute(use.substr(kExec.size()));
     if (!std::filesystem::is_regular_file(program_)) errors.add("[--use] " + program_.string() + " is not there");
     if (!allow_exec) errors.add("[--use] " + not_allowed(program_));

@@ -153,7 +153,7 @@ class JointBuilder {
         return param_of(name, param, type, init);
       };
       const Scope scope(b_, kLossPrefix + name);
-      const size_t params = made_.params.size(), terms = scalars.size();
+      const size_t params = first_param_ = made_.params.size(), terms = scalars.size();
       add_terms(name, use, loss.loss->emit(b_, view), scalars, logged);
       require_read(name, params, {scalars.begin() + static_cast<std::ptrdiff_t>(terms), scalars.end()});
     }
@@ -178,8 +178,12 @@ class JointBuilder {
 
   Value param_of(const std::string& loss, const std::string& param, const TensorType& type, const ParamInit& init) {
     const std::string name = kLossPrefix + loss + "." + param;
-    for (const LossParam& known : made_.params) {
+    for (size_t i = 0; i < made_.params.size(); ++i) {
+      const LossParam& known = made_.params[i];
       if (known.name != name) continue;
+      if (i < first_param_)
+        throw UserError(
+            fmt::format("[loss {}] its parameter '{}' is another loss's already: give one of them another name", loss, name));
       if (!(known.type == type))
         throw UserError(fmt::format("[loss {}] parameter '{}' is {} and {}; it has one type", loss, printable(param),
                                     to_string(known.type), to_string(type)));
@@ -262,6 +266,7 @@ class JointBuilder {
   JointGraph& made_;
   Builder b_;
   Value timestep_, alpha_bar_, noisy_, target_;
+  size_t first_param_ = 0;  // of the loss that is being emitted
 };
 
 }  // namespace

@@ -44,6 +44,8 @@ class Calibration {
  public:
   virtual ~Calibration() = default;
   virtual int64_t batches() const = 0;
+  /// The same values in another place: what was given before may be gone.
+  virtual void weights_are_in(io::TensorSourcePtr) {}
   /// One score for each set of units that is removed; the empty set is the model as it is.
   virtual std::vector<Score> evaluate(const std::vector<std::vector<UnitName>>& sets) = 0;
   virtual std::vector<GateGradient> gate_gradients(const std::vector<UnitName>& units) = 0;

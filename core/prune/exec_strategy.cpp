@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -122,6 +123,8 @@ class ExecStrategy final : public PruneStrategy {
     try {
       if (!said.is_object() || said.size() != 1) throw UserError("each line is an object with one of " + join(kWords, ", "));
       const std::string what = said.begin().key();
+      if (std::find(kWords.begin(), kWords.end(), what) == kWords.end())
+        throw UserError("'" + printable(what) + "' is nothing that can be asked" + did_you_mean(what, kWords));
       if (input.calibration == nullptr)
         throw UserError("'" + printable(what) + "' works on data; give prune --calibrate RECIPE, or a recipe that has [data]");
       Json out = Json::array();
@@ -140,7 +143,7 @@ class ExecStrategy final : public PruneStrategy {
         double whole = 0;
         for (const double ms : input.calibration->latency(names_of(said.begin().value()), whole)) out.push_back(ms);
       } else {
-        throw UserError("'" + printable(what) + "' is nothing that can be asked" + did_you_mean(what, kWords));
+        throw UserError("'" + what + "' ends the talk, and is not alone in its line");
       }
       return Json{{what, out}};
     } catch (const UserError& error) {
@@ -151,6 +154,7 @@ class ExecStrategy final : public PruneStrategy {
   StrategyRows rows_of(const Json& said) {
     StrategyRows out;
     try {
+      if (!said.at("rows").is_array()) throw UserError("'rows' is no list of {\"path\", \"kind\", \"reason\"}");
       for (const Json& row : said.at("rows")) {
         const UnitName name = name_of(row);
         out.rows.push_back({name.path, name.kind, printable(row.value("reason", ""), 400)});

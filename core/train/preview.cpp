@@ -102,6 +102,13 @@ std::vector<StagePreview> preview_stages(const Recipe& recipe, const Models& mod
       stage.logged = stages.back().logged;
     }
     stage.metrics = losses.metrics;
+    for (size_t m = 0; m < stage.metrics.size() && stages.empty(); ++m) {
+      const auto same = [&](const distill::JointTerm& term) { return term.key == stage.metrics[m]; };
+      if (stage.metrics[m] == "total" || std::any_of(stage.terms.begin(), stage.terms.end(), same) ||
+          std::any_of(stage.logged.begin(), stage.logged.end(), same))
+        errors.add(fmt::format("{}: val/{} is a loss's number: give the metric another name", recipe.metrics[m].plugin.place,
+                               printable(stage.metrics[m])));
+    }
     if (spec.until)
       if (const std::string fault = metric_fault(spec.until->metric, spec.steps, stage, held_out); !fault.empty())
         errors.add(fmt::format("{}: stage {}: [until] {}", place_of_stage(recipe, i, "until"), i, fault));

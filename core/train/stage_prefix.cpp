@@ -28,6 +28,7 @@ void link_or_copy(const fs::path& from, const fs::path& to) {
 void copy_metrics(const fs::path& from, const fs::path& to) {
   fs::copy_file(from / "metrics.jsonl", to / "metrics.jsonl");
   fs::copy(from / "tensorboard", to / "tensorboard", fs::copy_options::recursive);
+  if (fs::exists(from / "artifacts")) fs::copy(from / "artifacts", to / "artifacts", fs::copy_options::recursive);
 }
 
 template <typename F>

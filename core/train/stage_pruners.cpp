@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "core/base/error.h"
@@ -72,9 +73,17 @@ prune::StrategyRows rows_without_surgery(prune::PruneStrategy& pruner, const pru
     input.metrics = options.metrics;
     if (options.calibrate) input.calibration = options.calibrate(tree, options.weights);
     prune::StrategyRows more = pruner.next(input);
-    all.rows.insert(all.rows.end(), more.rows.begin(), more.rows.end());
+    size_t fresh = 0;
+    for (prune::StrategyRows::Row& row : more.rows) {
+      const auto same = [&](const prune::StrategyRows::Row& known) { return known.path == row.path && known.kind == row.kind; };
+      if (std::any_of(all.rows.begin(), all.rows.end(), same)) continue;
+      all.rows.push_back(std::move(row));
+      ++fresh;
+    }
+    for (auto& [name, bytes] : more.artifacts) all.artifacts[name] = std::move(bytes);
     all.done = more.done;
-    if (more.done || !options.to_the_end) return all;
+    // One that looks at what is left sees the same model again and again here: what it has said by then is halved.
+    if (more.done || !options.to_the_end || fresh == 0) return all;
   }
   throw UserError("[" + pruner.id() + "] does not say when it is done");
 }
@@ -99,7 +108,10 @@ struct CalibrationOfRun {
 
   prune::CalibrationPtr of(const model::BlockTree& student, const io::TensorSourcePtr& weights) {
     prune::CalibrationPtr& made = known[model::structure_hash(student.config) + weights_hash(weights)];
-    if (made != nullptr) return made;
+    if (made != nullptr) {
+      made->weights_are_in(weights);
+      return made;
+    }
     if (source == nullptr) source = open_data(recipe);
     calibrate::CalibrationData data{.source = source.get(), .batches = recipe.calibration_batches};
     data.alpha_bars = distill::alpha_bars(recipe.schedule);
@@ -168,6 +180,7 @@ StageRemovals stage_removals(const Recipe& recipe, const Services& services, con
     out.state.asked = options.asked;
     prune::StrategyRows rows = rows_without_surgery(*pruner, options, tree, units, out.state.asked);
     out.state.done = rows.done;
+    out.artifacts = std::move(rows.artifacts);
     for (int64_t i = 0; i < question.attempt; ++i)
       rows.rows = half_of(rows.rows, [&](const Rows& half) { return applies(tree, units, half, pruner->id()); });
     out.plan = prune::plan_of(tree, units, rows, pruner->id());

@@ -46,6 +46,7 @@ BatchStep& Trainer::made(std::unique_ptr<BatchStep>& step, size_t bucket, const 
   if (loss_weights_ == nullptr) loss_weights_ = std::make_unique<LossWeights>(joint.terms, recipe_.losses);
   terms_ = joint.terms;
   logged_ = joint.logged;
+  require_same_params(joint, bucket);
   student_.set_loss_params(joint.params, recipe_.train.seed, recipe_.train.optimizer);
   std::shared_ptr<TeacherStep> values;
   if (teacher_.shared != nullptr && teacher_tree_ != nullptr) {
@@ -57,6 +58,21 @@ BatchStep& Trainer::made(std::unique_ptr<BatchStep>& step, size_t bucket, const 
   }
   step = std::make_unique<BatchStep>(joint, options, student_, teacher_, services_.backend, values);
   return *step;
+}
+
+// Executables of other picture sizes, and the update, hold the addresses of the losses' parameters.
+void Trainer::require_same_params(const distill::JointGraph& joint, size_t bucket) {
+  std::map<std::string, TensorType> params;
+  for (const distill::LossParam& param : joint.params) params.emplace(param.name, param.type);
+  if (!params_) params_ = params;
+  if (*params_ == params) return;
+  const data::BatchShape& shape = source_.buckets().at(bucket);
+  for (const auto& [name, type] : params)
+    if (const auto at = params_->find(name); at == params_->end() || !(at->second == type))
+      throw UserError(fmt::format(
+          "[{}] is {} for pictures of {}x{}, and {} for others; a parameter of a loss may not depend on their size", name,
+          to_string(type), shape.height, shape.width, at == params_->end() ? "not there" : to_string(at->second)));
+  throw UserError("[loss] its parameters depend on the size of the pictures; they may not");
 }
 
 const std::vector<distill::JointTerm>& Trainer::terms() {
@@ -87,6 +103,7 @@ void Trainer::clear_gradients() {
 
 NamedNumbers Trainer::step(const Position& at, Metrics* metrics) {
   const auto begin = Clock::now();
+  terms();  // makes the losses' parameters, whose addresses the update keeps
   if (update_ == nullptr) update_ = std::make_unique<Update>(student_, recipe_.train.optimizer, services_.backend);
   const int64_t parts = recipe_.train.accumulate;
   if (parts > 1) clear_gradients();

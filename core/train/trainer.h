@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ class Trainer {
   BatchStep& validation_step(size_t bucket) { return made(validation_[bucket], bucket, std::nullopt); }
   BatchStep& made(std::unique_ptr<BatchStep>& step, size_t bucket, const std::optional<TrainingOptions>& options);
   void clear_gradients();
+  void require_same_params(const distill::JointGraph& joint, size_t bucket);
   const std::vector<float>& weights_at(int64_t planned);
   [[noreturn]] void stop(const Position& at, const std::string& what, const data::Batch& batch) const;
 
@@ -67,6 +69,7 @@ class Trainer {
   std::map<size_t, std::unique_ptr<BatchStep>> training_, validation_;
   std::map<size_t, std::shared_ptr<TeacherStep>> values_;  // where the teacher's values are shared: of both
   std::vector<distill::JointTerm> terms_, logged_;
+  std::optional<std::map<std::string, TensorType>> params_;  // of losses, of the first step that was made
   std::unique_ptr<LossWeights> loss_weights_;
   std::vector<float> weights_now_;
   std::unique_ptr<Update> update_;

@@ -56,7 +56,10 @@ class NamedScores final : public prune::Calibration {
 
  private:
   double number(const prune::UnitName& unit) const {
-    return rng::uniform(seed_, rng::stream_of(unit.path), static_cast<uint64_t>(unit.kind));
+    for (const prune::Unit& known : tiny_model().units)
+      if (known.path == unit.path && known.kind == unit.kind && known.removable)
+        return rng::uniform(seed_, rng::stream_of(unit.path), static_cast<uint64_t>(unit.kind));
+    throw UserError("calibration: '" + printable(unit.path) + "' is no unit of that kind that can be removed");
   }
   uint64_t seed_;
 };

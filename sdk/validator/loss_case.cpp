@@ -51,7 +51,9 @@ void LossCase::emit() {
       const std::string n = std::to_string(i);
       distill::PairValues pair{{"teacher.block." + n, "student.block." + n}, {}, {}};
       pair.teacher = ops::stop_gradient(b, b.input("teacher." + n, kinds[i]));
-      pair.student = b.input("student." + n, kinds[i]);
+      std::vector<int64_t> dims = kinds[i].shape.dims();
+      if (loss_->any_width()) dims.back() += 2;
+      pair.student = b.input("student." + n, f32(Shape(dims)));
       view.pairs.push_back(pair);
     }
   }

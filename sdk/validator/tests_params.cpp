@@ -30,7 +30,11 @@ std::vector<std::string> edges_of(const ParamSpec& spec) {
   return edges;
 }
 
-void defaults(const Subject& subject) { exercise(*subject.component, {}, subject.seed); }
+void defaults(const Subject& subject) {
+  if (const std::string refusal = exercise(*subject.component, {}, subject.seed); !refusal.empty())
+    warn("it refuses the validator's " + std::string(subject.component->kind == "esp.prune/1" ? "model" : "batch") +
+         " with its defaults: " + refusal);
+}
 
 void edges(const Subject& subject) {
   for (const ParamSpec& spec : subject.component->params)

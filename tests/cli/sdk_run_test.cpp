@@ -107,6 +107,23 @@ TEST(SdkRun, adapters_are_trained_and_kept_in_checkpoints_and_are_no_part_of_the
   EXPECT_TRUE(fs::exists(run.path("out/artifacts/stage-1/scores.csv")));
 }
 
+TEST(SdkRun, a_dry_run_measures_a_loss_with_parameters_and_names_that_clash_are_told) {
+  DistillRun run("clashes");
+  write_schedule(run, false);
+  const CommandResult dry = run_to(run, "never", {"--dry-run"});
+  EXPECT_EQ(dry.exit_code, 0) << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("blocks removed"));
+  const std::string recipe = run.bytes("recipe.toml");
+  run.write("recipe.toml", recipe + "[[loss]]\nuse = \"zoo.loss.adapter\"\n");
+  const CommandResult twice = run_to(run, "never");
+  EXPECT_EQ(twice.exit_code, 2);
+  EXPECT_THAT(twice.err, HasSubstr("its parameter 'loss.adapter.w0' is another loss's already: give one of them another name"));
+  run.write("recipe.toml", recipe + "[[metric]]\nuse = \"espalier.metric.teacher-agreement\"\nname = \"total\"\n");
+  const CommandResult total = run_to(run, "never");
+  EXPECT_EQ(total.exit_code, 2);
+  EXPECT_THAT(total.err, HasSubstr("val/total is a loss's number: give the metric another name"));
+}
+
 TEST(SdkRun, a_composite_trains_to_the_bits_of_its_parts) {
   DistillRun run("composite");
   write_schedule(run, false);

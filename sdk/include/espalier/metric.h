@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* What a metric reads: the host computes nothing else. */
+/* What a metric reads, one of them: the host computes nothing else. */
 enum {
   ESP_METRIC_OUTPUTS = 1u << 0, /* predictions on held-out batches at fixed noise and timesteps */
   ESP_METRIC_PICTURES = 1u << 1 /* pictures of held-out rows, drawn by both models from equal seeds */

@@ -2,21 +2,35 @@
  *
  * A plugin is one shared library called <name>.esp.so that exports exactly one function, esp_plugin_query_v0.
  *
- * Rules for every struct and function of these headers, by number:
- *   ESP-R1  Members have fixed widths; enums travel as int32_t, and a reader meets values that it does not know.
- *   ESP-R2  struct_size comes first where a struct may grow: whoever fills it sets sizeof, whoever reads takes a field only when
- *           struct_size covers it. Sizes are never compared for equality. Fields are appended, never moved or removed.
- *   ESP-R3  reserved is zero, and is checked.
- *   ESP-R4  Strings are UTF-8, pointer and length. They, arrays and tables are borrowed for the call that carries them, unless it
- *           says "static for ever".
- *   ESP-R5  Whoever creates destroys, through the table that it came from. What a plugin hands to a sink is copied.
- *   ESP-R6  Every fallible function returns esp_status. Before a failure is returned its text has gone to esp_host.set_error; a
- *           failure that the host returned already has its text: return the status as it is. No exception, no longjmp, no exit
- *           may leave a plugin function.
- *   ESP-R7  Threads: [main] the thread that loaded the plugin; [worker] any thread, one at a time for each instance, two
- * instances may run at once; [any] several at once. A plugin's own threads may not call the host. ESP-R8  A plugin prints with
- * esp_host.log, draws random numbers with esp.host.rng, writes files with esp.host.artifact, and has no other way to any of it.
- *   ESP-R9  Handles are numbers, not pointers: one that is stale or made up is refused, not followed.
+ * Rules for every struct and function of these headers:
+ *
+ * ESP-R1: members have fixed widths; enums travel as int32_t, and a reader meets values that it does not know.
+ *
+ * ESP-R2: struct_size comes first in every struct that is passed by pointer: whoever fills it sets sizeof, whoever reads takes a
+ * field only when struct_size covers it. Fields are appended, never moved or removed. Closed, and never appended to in this
+ * major, are structs that stand in arrays or in others, are passed by value, or are filled by the one who is called: esp_str,
+ * esp_param_spec, esp_param_value, esp_tensor_type, esp_attr, esp_node, esp_graph_node, esp_unit, esp_unit_name, esp_score,
+ * esp_unit_statistics, esp_feature_pair, esp_init, esp_floats, every esp_*_sink, esp_place, esp_call, esp_device_info,
+ * esp_kernel_choice. What is new of them comes as a service. Components have a stride of their own.
+ *
+ * ESP-R3: reserved is zero.
+ *
+ * ESP-R4: strings are UTF-8, pointer and length. They, arrays and tables are borrowed for the call that carries them, unless it
+ * says "static for ever".
+ *
+ * ESP-R5: whoever creates destroys, through the table that it came from. What a plugin hands to a sink is copied.
+ *
+ * ESP-R6: every fallible function returns esp_status. Before a failure is returned its text has gone to esp_host.set_error; a
+ * failure that the host returned already has its text: return the status as it is. No exception, no longjmp, no exit may leave a
+ * plugin function.
+ *
+ * ESP-R7: threads: [main] the thread that loaded the plugin; [worker] any thread, one at a time for each instance, two instances
+ * may run at once; [any] several at once. A plugin's own threads may not call the host.
+ *
+ * ESP-R8: a plugin prints with esp_host.log, draws random numbers with esp.host.rng, writes files with esp.host.artifact, and has
+ * no other way to any of it.
+ *
+ * ESP-R9: handles are numbers, not pointers: one that is stale or made up is refused, not followed.
  *
  * Versions: 0.9 is frozen as what 1.0 will be. A host takes a plugin of its own major whose need_minor it has and whose abi_minor
  * is at least 9; a later minor only appends. Services, kinds and the op set have revisions of their own. */
@@ -133,9 +147,11 @@ typedef const esp_plugin* (*esp_plugin_query_fn)(uint32_t host_major, uint32_t h
 #define ESP_QUERY_SYMBOL "esp_plugin_query_v0"
 
 /* What a host reads of a plugin's file without running it: lines of text in the section .esp_manifest, "key value", the first of
- * them "espalier-plugin 1". ESP_PLUGIN of sdk.hpp writes it; in C, once at file scope: ESP_MANIFEST("com.acme.loss", "1.0.0",
- * "Acme", "MIT", ESP_MANIFEST_COMPONENT("esp.loss/1", "com.acme.loss.mse")) It is optional, and must then say what the entry
- * point says. */
+ * them "espalier-plugin 1". ESP_PLUGIN of sdk.hpp writes it; in C, once at file scope:
+ *
+ *   ESP_MANIFEST("com.acme.loss", "1.0.0", "Acme", "MIT", ESP_MANIFEST_COMPONENT("esp.loss/1", "com.acme.loss.mse"));
+ *
+ * It is optional, and must then say what the entry point says. */
 #define ESP_MANIFEST_SECTION ".esp_manifest"
 #define ESP_MANIFEST_ABI "0.9"
 #if defined(__SANITIZE_ADDRESS__)
