@@ -176,7 +176,8 @@ fi
 
 # A lock takes what it names and refuses the rest; the schema knows the new parameters.
 "$espalier" plugin lock -o all.lock >/dev/null
-"$espalier" plugin list --plugin-lock all.lock | grep -q '^com.acme.loss.mine-c ' || fail "the lock refuses what it names"
+"$espalier" plugin list --plugin-lock all.lock >allowed.txt
+grep -q '^com.acme.loss.mine-c ' allowed.txt || fail "the lock refuses what it names: $(cat allowed.txt)"
 printf '\0' >>"$work/made/loss-c.esp.so"
 "$espalier" plugin list --plugin-lock all.lock >locked.txt
 grep -q 'refused .*loss-c.esp.so: its content .* is not in the lock' locked.txt || fail "a changed plugin passes the lock: $(cat locked.txt)"
