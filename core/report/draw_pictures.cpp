@@ -11,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/data/cache.h"
 #include "core/data/codec.h"
+#include "core/data/held_out.h"
 #include "core/sample/choose_scheduler.h"
 #include "core/sample/draw_rows.h"
 #include "core/sample/png.h"
@@ -23,24 +24,6 @@ constexpr int kSteps = 25;       // as `sample` draws when nothing is said
 constexpr double kGuidance = 5;  // likewise
 constexpr uint64_t kSeed = 0;    // likewise
 constexpr int64_t kMostSide_px = 512;
-
-/// Ids of all held-out rows, each once.
-std::vector<std::string> held_out_ids(data::Source& source) {
-  std::vector<std::string> ids;
-  std::set<std::string> seen;
-  for (int64_t i = 0; i < source.validation_batches(); ++i)
-    for (const std::string& id : source.validation_batch(i).ids)
-      if (seen.insert(id).second) ids.push_back(id);
-  return ids;
-}
-
-/// At most `want` of `rows`, evenly.
-std::vector<size_t> evenly(const std::vector<size_t>& rows, size_t want) {
-  std::vector<size_t> chosen;
-  const size_t count = std::min(rows.size(), want);
-  for (size_t i = 0; i < count; ++i) chosen.push_back(rows[i * rows.size() / count]);
-  return chosen;
-}
 
 /// Rows that the run trains on, then held-out ones: half of each where there are both.
 struct Rows {
@@ -57,8 +40,8 @@ Rows choose_rows(const data::Cache& cache, const std::vector<std::string>& held_
   const std::set<size_t> apart(held_out.begin(), held_out.end());
   for (size_t row = 0; row < cache.rows().size(); ++row)
     if (apart.count(row) == 0) trained.push_back(row);
-  Rows rows{{}, evenly(held_out, trained.empty() ? kRows : kRows / 2)};
-  rows.trained = evenly(trained, kRows - rows.held_out.size());
+  Rows rows{{}, data::evenly(held_out, trained.empty() ? kRows : kRows / 2)};
+  rows.trained = data::evenly(trained, kRows - rows.held_out.size());
   return rows;
 }
 
@@ -87,7 +70,7 @@ PictureFacts draw_pictures(const train::FinishedRun& run, data::Source& source, 
         printable(info.codec));
     return facts;
   }
-  const Rows chosen = choose_rows(cache, held_out_ids(source));
+  const Rows chosen = choose_rows(cache, data::held_out_ids(source));
   facts.rows = chosen.text();
   std::vector<size_t> rows = chosen.trained;
   rows.insert(rows.end(), chosen.held_out.begin(), chosen.held_out.end());

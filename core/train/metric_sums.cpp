@@ -11,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/data/cache.h"
 #include "core/data/codec.h"
+#include "core/data/held_out.h"
 #include "core/sample/choose_scheduler.h"
 #include "core/sample/draw_rows.h"
 
@@ -21,14 +22,9 @@ constexpr uint64_t kSeed = 0;  // of the pictures' noise: equal for both models,
 
 /// At most `want` held-out rows of the cache, evenly.
 std::vector<size_t> held_out_rows(const data::Cache& cache, data::Source& source, int64_t want) {
-  std::vector<size_t> rows, chosen;
-  std::set<std::string> seen;
-  for (int64_t i = 0; i < source.validation_batches(); ++i)
-    for (const std::string& id : source.validation_batch(i).ids)
-      if (seen.insert(id).second) rows.push_back(cache.find(id));
-  const size_t count = std::min(rows.size(), static_cast<size_t>(want));
-  for (size_t i = 0; i < count; ++i) chosen.push_back(rows[i * rows.size() / count]);
-  return chosen;
+  std::vector<size_t> rows;
+  for (const std::string& id : data::held_out_ids(source)) rows.push_back(cache.find(id));
+  return data::evenly(rows, static_cast<size_t>(want));
 }
 
 /// [1,H,W,3] from 0 to 1; the latents themselves where no codec here decodes them.
