@@ -11,23 +11,25 @@ typedef struct Loss {
 } Loss;
 static Loss instances[16]; /* so that this file needs no allocator */
 
+static const esp_host* host;
+static esp_status init(const esp_host* from) {
+  host = from;
+  return ESP_OK;
+}
+
 static esp_status create(const esp_param_value* values, uint64_t count, void** self) {
-  if (count != 1) return ESP_INVALID_ARGUMENT;
+  static const esp_str full = TEXT("more than 16 instances at once");
+  (void)count; /* as many as are declared: the host has checked them */
   for (int i = 0; i < 16; ++i) {
     if (__atomic_exchange_n(&instances[i].used, 1, __ATOMIC_ACQ_REL)) continue;
     instances[i].eps = values[0].float_value;
     *self = &instances[i];
     return ESP_OK;
   }
+  host->set_error(host->ctx, full);
   return ESP_OUT_OF_MEMORY;
 }
 static void destroy(void* self) { __atomic_store_n(&((Loss*)self)->used, 0, __ATOMIC_RELEASE); }
-
-static const esp_host* host;
-static esp_status init(const esp_host* from) {
-  host = from;
-  return ESP_OK;
-}
 
 /* name(a, b), or name(a) where b is 0. The host has the reason when it fails. */
 static esp_status op(const esp_graph_build* build, esp_str name, esp_value a, esp_value b, esp_value* result) {
